@@ -1,0 +1,106 @@
+//! What the CLI and the daemon say to each other: requests, responses and the status document.
+//! `"schema": 1` of [`Status`] is a contract: fields are added, never changed or removed.
+
+use serde::{Deserialize, Serialize};
+
+/// The version of [`Status`].
+pub const SCHEMA: u32 = 1;
+
+/// The whole answer of `pathweave status --json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    pub schema: u32,
+    pub site: SiteStatus,
+    pub peers: Vec<PeerStatus>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SiteStatus {
+    pub name: String,
+    pub id: u8,
+    pub address: Option<String>,
+    pub address6: Option<String>,
+    pub public_key: String,
+    pub version: String,
+    /// Things an operator should know, one sentence each; empty when all is well.
+    #[serde(default)]
+    pub warnings: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PeerStatus {
+    pub site: String,
+    pub id: u8,
+    pub address: Option<String>,
+    pub address6: Option<String>,
+    /// At least one path is up.
+    pub reachable: bool,
+    pub paths: Vec<PathStatus>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PathState {
+    Down,
+    Init,
+    Up,
+    AdminDown,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PathStatus {
+    pub path: u8,
+    pub state: PathState,
+    /// Why it is not up; `null` when it is.
+    pub reason: Option<String>,
+    pub link: String,
+    pub remote_link: String,
+    pub interface: String,
+    pub overlay_address: Option<String>,
+    pub overlay_address6: Option<String>,
+    pub endpoint: Option<String>,
+    pub carrier: String,
+    /// Smoothed round-trip time in milliseconds.
+    pub rtt_ms: Option<f64>,
+    /// Share of probes lost lately, 0.0..=1.0.
+    pub loss: Option<f64>,
+    pub mtu: u16,
+    /// Seconds since the last completed handshake.
+    pub last_handshake_s: Option<u64>,
+    /// Inner bytes, data only.
+    pub tx_bytes: u64,
+    pub rx_bytes: u64,
+    /// Established MPTCP subflows on this path now, by the kernel's socket diagnostics.
+    pub subflows: u32,
+    /// Inner packets dropped, by reason.
+    #[serde(default)]
+    pub dropped: Dropped,
+}
+
+/// Packets that were not delivered, by reason, since the path was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dropped {
+    /// Decrypted packets whose source is not the peer's.
+    pub wrong_source: u64,
+    /// Decrypted packets that are no valid IP packet.
+    pub malformed: u64,
+    /// Datagrams that failed authentication or replay protection.
+    pub unauthentic: u64,
+    /// Packets for which the socket or the TUN had no room.
+    pub no_room: u64,
+}
+
+/// Administrative wish for one path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AdminState {
+    Up,
+    Down,
+}
+
+/// What a failed request answers, with the HTTP status that fits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// What is wrong and what to do about it.
+    pub error: String,
+}
