@@ -179,7 +179,10 @@ mod tests {
             assert!(bad.parse::<Name>().is_err(), "{bad:?} was accepted");
         }
         for bad in ["", "a/b", "a b", "..", "sixteen-letters-"] {
-            assert!(bad.parse::<InterfaceName>().is_err(), "{bad:?} was accepted");
+            assert!(
+                bad.parse::<InterfaceName>().is_err(),
+                "{bad:?} was accepted"
+            );
         }
     }
 }

@@ -1,1 +1,5 @@
-//! (to be written)
+//! IP, WireGuard and probe bytes ↔ types.
+
+pub mod echo;
+pub mod inner;
+pub mod probe;

@@ -53,7 +53,10 @@ impl OverlayPrefixes {
     }
 
     pub fn networks(&self) -> impl Iterator<Item = IpNetwork> {
-        self.v4.map(IpNetwork::V4).into_iter().chain(self.v6.map(IpNetwork::V6))
+        self.v4
+            .map(IpNetwork::V4)
+            .into_iter()
+            .chain(self.v6.map(IpNetwork::V6))
     }
 
     /// A_k in IPv4.
@@ -73,7 +76,9 @@ impl OverlayPrefixes {
     /// A_k in every family of the overlay, IPv4 first.
     pub fn addresses(&self, site: SiteId, path: PathNumber) -> Vec<IpAddr> {
         let v4 = self.address_v4(site, path).map(IpAddr::V4);
-        v4.into_iter().chain(self.address_v6(site, path).map(IpAddr::V6)).collect()
+        v4.into_iter()
+            .chain(self.address_v6(site, path).map(IpAddr::V6))
+            .collect()
     }
 
     /// All addresses that may ever be `site`'s: a /24 and a /64.
@@ -207,6 +212,8 @@ impl View {
 
     /// Every path to every peer, in order of peer and number.
     pub fn paths(&self) -> impl Iterator<Item = (&Peer, &Path)> {
-        self.peers.iter().flat_map(|peer| peer.paths.iter().map(move |path| (peer, path)))
+        self.peers
+            .iter()
+            .flat_map(|peer| peer.paths.iter().map(move |path| (peer, path)))
     }
 }

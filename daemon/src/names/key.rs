@@ -27,7 +27,11 @@ impl PublicKey {
     pub fn from_bytes(bytes: [u8; 32]) -> Result<Self, KeyError> {
         let any = x25519::StaticSecret::from([0x42; 32]);
         let shared = any.diffie_hellman(&x25519::PublicKey::from(bytes));
-        if shared.was_contributory() { Ok(Self(bytes)) } else { Err(KeyError::LowOrder) }
+        if shared.was_contributory() {
+            Ok(Self(bytes))
+        } else {
+            Err(KeyError::LowOrder)
+        }
     }
 
     pub fn as_bytes(&self) -> &[u8; 32] {
@@ -116,7 +120,9 @@ mod tests {
 
     #[test]
     fn the_text_form_is_that_of_wg() {
-        let private: PrivateKey = "yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk=".parse().unwrap();
+        let private: PrivateKey = "yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk="
+            .parse()
+            .unwrap();
         let public = "HIgo9xNzJMWLKASShiTqIybxZ0U3wGLiUeJ1PKf8ykw=";
         assert_eq!(private.public().to_string(), public);
         assert_eq!(format!("{private:?}"), "PrivateKey(…)");
@@ -124,7 +130,11 @@ mod tests {
 
     #[test]
     fn low_order_points_are_refused() {
-        for bytes in [[0; 32], { let mut one = [0; 32]; one[0] = 1; one }] {
+        for bytes in [[0; 32], {
+            let mut one = [0; 32];
+            one[0] = 1;
+            one
+        }] {
             assert_eq!(PublicKey::from_bytes(bytes), Err(KeyError::LowOrder));
         }
     }

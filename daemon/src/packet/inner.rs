@@ -1,0 +1,61 @@
+//! Whole inner packets made and taken apart by the daemon itself: probes and echoes. The data
+//! plane never builds a packet.
+
+use std::net::IpAddr;
+
+const V4_HEADER: usize = 20;
+const V6_HEADER: usize = 40;
+const HOP_LIMIT: u8 = 64;
+
+/// An IP packet with `body`. `None` if the addresses are of two families or it is too long.
+pub fn packet(source: IpAddr, destination: IpAddr, protocol: u8, body: &[u8]) -> Option<Vec<u8>> {
+    match (source, destination) {
+        (IpAddr::V4(source), IpAddr::V4(destination)) => {
+            let length = u16::try_from(V4_HEADER + body.len()).ok()?.to_be_bytes();
+            // Version 4, IHL 5; Don't Fragment (RFC 791 section 3.1).
+            let mut bytes = vec![
+                0x45, 0, length[0], length[1], 0, 0, 0x40, 0, HOP_LIMIT, protocol,
+            ];
+            bytes.extend([0, 0]);
+            bytes.extend(source.octets());
+            bytes.extend(destination.octets());
+            let sum = checksum(0, &bytes).to_be_bytes();
+            bytes[10..12].copy_from_slice(&sum);
+            bytes.extend(body);
+            Some(bytes)
+        }
+        (IpAddr::V6(source), IpAddr::V6(destination)) => {
+            let length = u16::try_from(body.len()).ok()?.to_be_bytes();
+            let mut bytes = vec![0x60, 0, 0, 0, length[0], length[1], protocol, HOP_LIMIT];
+            bytes.extend(source.octets());
+            bytes.extend(destination.octets());
+            bytes.extend(body);
+            Some(bytes)
+        }
+        (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => None,
+    }
+}
+
+/// Protocol and body of an IP packet without options or extension headers, else `None`.
+pub fn payload(packet: &[u8]) -> Option<(u8, &[u8])> {
+    match packet.first()? >> 4 {
+        4 if *packet.first()? == 0x45 => Some((*packet.get(9)?, packet.get(V4_HEADER..)?)),
+        6 => Some((*packet.get(6)?, packet.get(V6_HEADER..)?)),
+        _ => None,
+    }
+}
+
+/// The Internet checksum (RFC 1071) over `bytes`, starting from `sum`.
+pub fn checksum(sum: u32, bytes: &[u8]) -> u16 {
+    let mut sum = u64::from(sum);
+    let (pairs, rest) = bytes.as_chunks::<2>();
+    sum += pairs
+        .iter()
+        .map(|pair| u64::from(u16::from_be_bytes(*pair)))
+        .sum::<u64>();
+    sum += rest.iter().map(|byte| u64::from(*byte) << 8).sum::<u64>();
+    while sum >> 16 != 0 {
+        sum = (sum & 0xffff) + (sum >> 16);
+    }
+    !u16::try_from(sum).unwrap_or(u16::MAX)
+}
