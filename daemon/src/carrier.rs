@@ -1,1 +1,3 @@
-//! (to be written)
+//! How a path's datagrams travel. UDP now; QUIC and relay are to join it.
+
+pub mod udp;

@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 
 /// The version of [`Status`].
 pub const SCHEMA: u32 = 1;
+/// The control socket's name in the runtime directory.
+pub const SOCKET: &str = "pathweave.sock";
 
 /// The whole answer of `pathweave status --json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -96,6 +98,12 @@ pub struct Dropped {
 pub enum AdminState {
     Up,
     Down,
+}
+
+/// The body of a request to change a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AdminWish {
+    pub state: AdminState,
 }
 
 /// What a failed request answers, with the HTTP status that fits.

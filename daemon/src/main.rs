@@ -1,1 +1,90 @@
-fn main() {}
+//! pathweaved: reads its arguments, its configuration and its key, and runs.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use pathweaved::config::{self, ReadError, View};
+use pathweaved::names::PrivateKey;
+use pathweaved::runtime::start;
+use tracing_subscriber::EnvFilter;
+
+const FAILED: u8 = 1;
+const NOT_PERMITTED: u8 = 4;
+const INVALID: u8 = 5;
+
+/// Makes one WireGuard tunnel per path between sites, and lets the kernel's MPTCP use them all.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Arguments {
+    /// The fleet file, the same at every site.
+    #[arg(long, value_name = "FILE", default_value = "/etc/pathweave/pathweave.toml")]
+    config: PathBuf,
+    /// This site's private key.
+    #[arg(long, value_name = "FILE", default_value = "/etc/pathweave/private.key")]
+    key: PathBuf,
+    /// For the control socket and the lock.
+    #[arg(long, value_name = "DIR", default_value = "/run/pathweave")]
+    runtime_dir: PathBuf,
+    /// For what has to be put back at a stop.
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/pathweave")]
+    state_dir: PathBuf,
+    /// Check the fleet file and the key, and exit.
+    #[arg(long)]
+    check: bool,
+    /// Remove everything that is ours from the kernel, and exit. Needs no configuration.
+    #[arg(long, conflicts_with = "check")]
+    cleanup: bool,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    log();
+    let result = match &arguments {
+        Arguments { cleanup: true, .. } => {
+            start::cleanup(&arguments.runtime_dir, &arguments.state_dir)
+        }
+        Arguments { check: true, .. } => read(&arguments).map(|_| ()),
+        Arguments { .. } => run(&arguments),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            ExitCode::from(code(&error))
+        }
+    }
+}
+
+fn read(arguments: &Arguments) -> anyhow::Result<(View, PrivateKey)> {
+    let fleet = config::read(&arguments.config)?;
+    let key = config::read_private_key(&arguments.key)?;
+    Ok((fleet.view(&key.public())?, key))
+}
+
+fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let (view, key) = read(arguments)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(start::run(view, &key, &arguments.runtime_dir, &arguments.state_dir))
+}
+
+/// To stderr, where journald picks it up. `PATHWEAVE_LOG=debug` says more.
+fn log() {
+    let filter = EnvFilter::try_from_env("PATHWEAVE_LOG")
+        .unwrap_or_else(|_| EnvFilter::new("info,boringtun=off"));
+    let journal = std::env::var_os("JOURNAL_STREAM").is_some();
+    let format = tracing_subscriber::fmt().with_env_filter(filter).with_target(false);
+    let format = format.with_writer(std::io::stderr).with_ansi(false);
+    // journald stamps each line itself.
+    if journal { format.without_time().init() } else { format.init() }
+}
+
+fn code(error: &anyhow::Error) -> u8 {
+    if start::is_permission(error) {
+        return NOT_PERMITTED;
+    }
+    let configuration = error.downcast_ref::<ReadError>().is_some()
+        || error.downcast_ref::<config::KeyFileError>().is_some()
+        || error.downcast_ref::<config::ViewError>().is_some();
+    if configuration { INVALID } else { FAILED }
+}

@@ -1,5 +1,8 @@
-//! IP, WireGuard and probe bytes ↔ types.
+//! IP, WireGuard and probe bytes ↔ types, and the batches that packets travel in.
 
+pub mod batch;
 pub mod echo;
 pub mod inner;
+pub mod ip;
+pub mod message;
 pub mod probe;

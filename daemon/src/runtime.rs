@@ -1,1 +1,13 @@
-//! (to be written)
+//! Wires everything: threads for the data plane, one asynchronous supervisor for the rest.
+
+pub mod clock;
+pub mod control_socket;
+mod endpoints;
+pub mod instance;
+pub mod lane;
+mod links;
+mod paths;
+pub mod receiver;
+pub mod start;
+mod supervisor;
+mod wake;

@@ -1,1 +1,119 @@
-//! (to be written)
+//! The deciding machine, one per daemon: which paths are usable, what to say on them, when to
+//! shake hands. Pure: the supervisor feeds it and carries out what it asks for.
+//!
+//! Doors: `handle_*` in; then drain `poll_action`; sleep until `poll_timeout`. After any of them
+//! [`Site::uses`] is what the kernel's plan should be built from.
+
+mod entry;
+mod report;
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use crate::config::View;
+use crate::control::AdminState;
+use crate::names::PathId;
+use crate::plan::PathUse;
+
+use entry::Entry;
+pub use entry::{Obstacle, Traffic};
+pub use report::PathFacts;
+
+/// What the supervisor shall do for a path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Seal this inner packet and send it on the path.
+    Send { path: PathId, packet: Vec<u8> },
+    /// Send a handshake initiation, also when one is under way.
+    StartHandshake { path: PathId },
+}
+
+/// A request named a path that there is not.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UnknownPath {
+    #[error("no site is called {asked:?}; this site's peers are: {known}")]
+    Peer { asked: String, known: String },
+    #[error("{peer} has no path {asked}; its paths are 1 to {last}")]
+    Number { peer: String, asked: u8, last: usize },
+}
+
+#[derive(Debug)]
+pub struct Site {
+    view: View,
+    paths: BTreeMap<PathId, Entry>,
+}
+
+impl Site {
+    pub fn new(view: View, now: Instant) -> Self {
+        let paths = view
+            .paths()
+            .map(|(peer, path)| (path.id, Entry::new(&view, peer, path, now)))
+            .collect();
+        Self { view, paths }
+    }
+
+    pub fn view(&self) -> &View {
+        &self.view
+    }
+
+    /// What the data plane counted on a path since it was made.
+    pub fn handle_traffic(&mut self, path: PathId, traffic: Traffic, now: Instant) {
+        if let Some(entry) = self.paths.get_mut(&path) {
+            entry.handle_traffic(traffic, now);
+        }
+    }
+
+    /// An inner packet that the data plane took out of a path's tunnel: a probe or an echo.
+    pub fn handle_control(&mut self, path: PathId, packet: &[u8], now: Instant) {
+        if let Some(entry) = self.paths.get_mut(&path) {
+            entry.handle_control(packet, now);
+        }
+    }
+
+    /// What keeps a path from working at this end; `None` when nothing does.
+    pub fn handle_obstacle(&mut self, path: PathId, obstacle: Option<Obstacle>) {
+        if let Some(entry) = self.paths.get_mut(&path) {
+            entry.handle_obstacle(obstacle);
+        }
+    }
+
+    pub fn handle_admin(&mut self, path: PathId, wish: AdminState, now: Instant) {
+        if let Some(entry) = self.paths.get_mut(&path) {
+            entry.handle_admin(wish, now);
+        }
+    }
+
+    /// The next thing to do at `now`; call until `None`.
+    pub fn poll_action(&mut self, now: Instant) -> Option<Action> {
+        self.paths.iter_mut().find_map(|(path, entry)| entry.poll_action(*path, now))
+    }
+
+    /// When the machine wants to look again, and which path wants it.
+    pub fn poll_timeout(&self) -> Option<(Instant, PathId)> {
+        self.paths.iter().map(|(path, entry)| (entry.poll_timeout(), *path)).min()
+    }
+
+    /// What the kernel may use each path for.
+    pub fn uses(&self) -> BTreeMap<PathId, PathUse> {
+        self.paths.iter().map(|(path, entry)| (*path, entry.path_use())).collect()
+    }
+
+    /// The path that a person named.
+    pub fn find(&self, peer: &str, number: u8) -> Result<PathId, UnknownPath> {
+        let names = || self.view.peers.iter().map(|peer| peer.site.name.to_string());
+        let found = self.view.peers.iter().find(|candidate| candidate.site.name.as_str() == peer);
+        let Some(found) = found else {
+            let known = names().collect::<Vec<_>>().join(", ");
+            return Err(UnknownPath::Peer { asked: peer.to_owned(), known });
+        };
+        let path = found.paths.iter().find(|path| path.id.number.value() == number);
+        path.map(|path| path.id).ok_or_else(|| UnknownPath::Number {
+            peer: peer.to_owned(),
+            asked: number,
+            last: found.paths.len(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,148 @@
-//! (to be written)
+//! A path's TUN interface, by tun-rs: offloads on, so that the kernel hands over segments of up
+//! to 64 kB and takes them back coalesced. Addresses, routes, MTU and owner's mark are the
+//! `host` room's business.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use tun_rs::{DeviceBuilder, GROTable, SyncDevice};
+
+use crate::names::InterfaceName;
+use crate::packet::batch::{HEADROOM, LARGEST_PACKET, Plain};
+
+/// Why a TUN interface cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum TunError {
+    #[error("/dev/net/tun does not exist: load the kernel's module with `modprobe tun`")]
+    NoDriver,
+    #[error("/dev/net/tun may not be used: run as root or with CAP_NET_ADMIN")]
+    NotPermitted,
+    #[error("{0} is held by another process: stop it, or rename its interface")]
+    Busy(InterfaceName),
+    #[error("{0} exists and is no TUN of ours: remove or rename it")]
+    Taken(InterfaceName),
+    #[error("{0} cannot be opened: {1}")]
+    Other(InterfaceName, io::Error),
+}
+
+/// An open TUN interface. It persists when the daemon dies: routes and connections live on.
+pub struct Tun {
+    name: InterfaceName,
+    device: SyncDevice,
+}
+
+impl std::fmt::Debug for Tun {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Tun").field(&self.name).finish()
+    }
+}
+
+impl Tun {
+    /// Makes the interface, or takes over the one that a former daemon left.
+    pub fn open(name: &InterfaceName) -> Result<Self, TunError> {
+        let explain = |error: io::Error| explain(name, error);
+        if !std::path::Path::new("/dev/net/tun").exists() {
+            return Err(TunError::NoDriver);
+        }
+        let device = DeviceBuilder::new()
+            .name(name.as_str())
+            .offload(true)
+            .inherit_enable_state()
+            .build_sync()
+            .map_err(explain)?;
+        device.persist().map_err(explain)?;
+        device.set_nonblocking(true).map_err(explain)?;
+        Ok(Self { name: name.clone(), device })
+    }
+
+    pub fn name(&self) -> &InterfaceName {
+        &self.name
+    }
+}
+
+impl AsFd for Tun {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.device.as_fd()
+    }
+}
+
+fn explain(name: &InterfaceName, error: io::Error) -> TunError {
+    match error.raw_os_error() {
+        Some(libc_error::EBUSY) => TunError::Busy(name.clone()),
+        Some(libc_error::EINVAL) => TunError::Taken(name.clone()),
+        Some(libc_error::EPERM | libc_error::EACCES) => TunError::NotPermitted,
+        Some(libc_error::ENOENT | libc_error::ENXIO | libc_error::ENODEV) => TunError::NoDriver,
+        _ => TunError::Other(name.clone(), error),
+    }
+}
+
+/// Error numbers as integers, for matching.
+mod libc_error {
+    use nix::errno::Errno;
+
+    pub(super) const EBUSY: i32 = Errno::EBUSY as i32;
+    pub(super) const EINVAL: i32 = Errno::EINVAL as i32;
+    pub(super) const EPERM: i32 = Errno::EPERM as i32;
+    pub(super) const EACCES: i32 = Errno::EACCES as i32;
+    pub(super) const ENOENT: i32 = Errno::ENOENT as i32;
+    pub(super) const ENXIO: i32 = Errno::ENXIO as i32;
+    pub(super) const ENODEV: i32 = Errno::ENODEV as i32;
+}
+
+/// Reads batches from a TUN: one superpacket a time, split into packets.
+pub struct TunReader {
+    superpacket: Box<[u8]>,
+    packets: Vec<Vec<u8>>,
+    sizes: Vec<usize>,
+}
+
+impl std::fmt::Debug for TunReader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TunReader").finish_non_exhaustive()
+    }
+}
+
+impl TunReader {
+    /// `most`: packets that one superpacket can be split into; `mtu`: the longest of them.
+    pub fn new(most: usize, mtu: u16) -> Self {
+        Self {
+            superpacket: vec![0; HEADROOM + LARGEST_PACKET].into_boxed_slice(),
+            packets: vec![vec![0; usize::from(mtu)]; most],
+            sizes: vec![0; most],
+        }
+    }
+
+    /// Appends what one read gives to `plain`. `WouldBlock` when there is nothing to read.
+    pub fn read(&mut self, tun: &Tun, plain: &mut Plain) -> io::Result<()> {
+        let Self { superpacket, packets, sizes } = self;
+        let count = tun.device.recv_multiple(superpacket, packets, sizes, 0)?;
+        for (packet, size) in packets.iter().zip(sizes.iter()).take(count) {
+            plain.push(packet.get(..*size).unwrap_or_default());
+        }
+        Ok(())
+    }
+}
+
+/// Writes batches to a TUN, neighbours of one flow coalesced.
+pub struct TunWriter(GROTable);
+
+impl std::fmt::Debug for TunWriter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TunWriter").finish_non_exhaustive()
+    }
+}
+
+impl Default for TunWriter {
+    fn default() -> Self {
+        Self(GROTable::default())
+    }
+}
+
+impl TunWriter {
+    /// Writes and clears `plain`.
+    pub fn write(&mut self, tun: &Tun, plain: &mut Plain) -> io::Result<()> {
+        let written = tun.device.send_multiple(&mut self.0, plain.slots_mut(), HEADROOM);
+        plain.clear();
+        written.map(|_| ())
+    }
+}

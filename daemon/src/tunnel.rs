@@ -1,1 +1,161 @@
-//! (to be written)
+//! The data-plane machine, one per path: seals batches, opens batches, checks the inner source,
+//! takes the daemon's own packets out. No I/O, no clock.
+//!
+//! A [`Tunnel`] is shared by its outbound lane, the receivers of its link and control. It holds
+//! one lock of its own, taken once per batch; no two tunnels share anything.
+
+mod inbound;
+pub mod switchboard;
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use ipnetwork::IpNetwork;
+
+use crate::names::{PathId, PublicKey};
+use crate::noise::{Identity, Outcome, Session};
+use crate::packet::batch::{HEADROOM, Plain, Sealed};
+use crate::packet::message::{DATA_OVERHEAD, INITIATION_LENGTH};
+
+pub use inbound::{Opened, Opener};
+
+/// WireGuard pads the inner packet to this (whitepaper section 5.4.6).
+const PADDING: usize = 16;
+
+/// What a tunnel is made of.
+#[derive(Clone, Debug)]
+pub struct Parts {
+    pub path: PathId,
+    /// The far end's key.
+    pub key: PublicKey,
+    /// 24 bits; the low 8 are the path number.
+    pub index: u32,
+    pub mtu: u16,
+    /// Where the far end's packets may come from: its overlay networks and its subnets.
+    pub allowed: Vec<IpNetwork>,
+    /// Our addresses on this path, if the far end is a plain `wg` that we ask by echo.
+    pub echo_to: Vec<IpAddr>,
+}
+
+#[derive(Debug)]
+pub struct Tunnel {
+    parts: Parts,
+    session: Mutex<Session>,
+    remote: Mutex<Option<SocketAddr>>,
+    pub counters: Counters,
+}
+
+/// What passed and what was dropped since the tunnel was made.
+#[derive(Debug, Default)]
+pub struct Counters {
+    pub tx_bytes: AtomicU64,
+    pub rx_bytes: AtomicU64,
+    /// Authenticated packets received.
+    pub heard: AtomicU64,
+    pub wrong_source: AtomicU64,
+    pub malformed: AtomicU64,
+    pub unauthentic: AtomicU64,
+    pub no_room: AtomicU64,
+}
+
+impl Counters {
+    pub fn add(counter: &AtomicU64, amount: usize) {
+        counter.fetch_add(amount as u64, Relaxed);
+    }
+}
+
+impl Tunnel {
+    pub fn new(identity: &Identity, parts: Parts) -> Self {
+        let session = Mutex::new(Session::new(identity, parts.key, parts.index));
+        Self { parts, session, remote: Mutex::new(None), counters: Counters::default() }
+    }
+
+    pub fn path(&self) -> PathId {
+        self.parts.path
+    }
+
+    pub fn parts(&self) -> &Parts {
+        &self.parts
+    }
+
+    /// Bytes of the longest datagram that [`Tunnel::seal`] makes.
+    pub fn longest_datagram(&self) -> usize {
+        (usize::from(self.parts.mtu) + DATA_OVERHEAD).max(INITIATION_LENGTH)
+    }
+
+    /// Where datagrams go now; `None` until the far end is known.
+    pub fn remote(&self) -> Option<SocketAddr> {
+        *self.remote.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn set_remote(&self, remote: Option<SocketAddr>) {
+        *self.remote.lock().unwrap_or_else(PoisonError::into_inner) = remote;
+    }
+
+    pub fn is_established(&self) -> bool {
+        self.session().is_established()
+    }
+
+    pub fn last_handshake(&self) -> Option<Duration> {
+        self.session().last_handshake()
+    }
+
+    /// Seals the user's packets. What finds no room in `out` is dropped and counted; with both
+    /// batches of one size nothing is.
+    pub fn seal(&self, plain: &mut Plain, out: &mut Sealed) {
+        let mut session = self.session();
+        let mut bytes = 0;
+        for slot in plain.slots_mut() {
+            bytes += slot.len() - HEADROOM;
+            self.pad(slot);
+            match session.seal(slot.get(HEADROOM..).unwrap_or_default(), out.spare()) {
+                Outcome::Datagram(length) => out.commit(length),
+                Outcome::Packet(_) | Outcome::Nothing => {}
+                Outcome::Refused => Counters::add(&self.counters.no_room, 1),
+            }
+        }
+        Counters::add(&self.counters.tx_bytes, bytes);
+    }
+
+    /// Seals one packet of the daemon's own. Nothing is queued when there is no session.
+    pub fn seal_control(&self, packet: &[u8], out: &mut [u8]) -> Option<usize> {
+        let mut session = self.session();
+        if !session.is_established() {
+            return None;
+        }
+        datagram(session.seal(packet, out))
+    }
+
+    /// A handshake initiation into `out`.
+    pub fn initiate(&self, out: &mut [u8]) -> Option<usize> {
+        datagram(self.session().initiate(out))
+    }
+
+    /// Call a few times a second; a datagram may come of it.
+    pub fn tick(&self, out: &mut [u8]) -> Option<usize> {
+        datagram(self.session().tick(out))
+    }
+
+    fn session(&self) -> MutexGuard<'_, Session> {
+        self.session.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Pads with zeros, but never beyond the MTU, as Linux does.
+    fn pad(&self, slot: &mut Vec<u8>) {
+        let length = slot.len() - HEADROOM;
+        let padded = length.next_multiple_of(PADDING).min(usize::from(self.parts.mtu));
+        slot.resize(HEADROOM + padded.max(length), 0);
+    }
+}
+
+fn datagram(outcome: Outcome) -> Option<usize> {
+    match outcome {
+        Outcome::Datagram(length) => Some(length),
+        Outcome::Packet(_) | Outcome::Nothing | Outcome::Refused => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,12 @@
 //! The house keeps its order: who may use whom, how long things may grow, where `unsafe` lives,
 //! who may read the clock. The table is that of `daemon/src/lib.rs`.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test: what is missing shall fail it"
+)]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,0 +1,173 @@
+//! The two forms in which packets travel, each allocated once: [`Plain`] holds inner packets in
+//! slots of their own, as the TUN's split and coalesce want them; [`Sealed`] holds datagrams end
+//! to end, as UDP segmentation offload wants them.
+
+/// Room in front of each inner packet for the virtio-net header (virtio 1.2 section 5.1.6).
+pub const HEADROOM: usize = 12;
+/// The largest IP packet.
+pub const LARGEST_PACKET: usize = 65_535;
+
+/// Inner packets, one slot each, with [`HEADROOM`] in front.
+#[derive(Debug)]
+pub struct Plain {
+    slots: Vec<Vec<u8>>,
+    count: usize,
+}
+
+impl Plain {
+    /// `slots` packets. Room is reserved for coalescing up to `largest` bytes, but memory that
+    /// is never written stays untouched.
+    pub fn new(slots: usize, largest: usize) -> Self {
+        let slot = || Vec::with_capacity(2 * HEADROOM + largest);
+        Self { slots: (0..slots).map(|_| slot()).collect(), count: 0 }
+    }
+
+    pub fn is_full(&self) -> bool {
+        self.count == self.slots.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// `more` packets still fit.
+    pub fn has_room(&self, more: usize) -> bool {
+        self.count + more <= self.slots.len()
+    }
+
+    pub fn clear(&mut self) {
+        self.count = 0;
+    }
+
+    /// Adds a packet. `false` when the batch is full.
+    pub fn push(&mut self, packet: &[u8]) -> bool {
+        let Some(slot) = self.slots.get_mut(self.count) else { return false };
+        slot.clear();
+        slot.resize(HEADROOM, 0);
+        slot.extend_from_slice(packet);
+        self.count += 1;
+        true
+    }
+
+    /// The slots in use, headroom included: what a coalescing write wants.
+    pub fn slots_mut(&mut self) -> &mut [Vec<u8>] {
+        self.slots.get_mut(..self.count).unwrap_or_default()
+    }
+}
+
+/// Datagrams laid end to end.
+#[derive(Debug)]
+pub struct Sealed {
+    bytes: Box<[u8]>,
+    /// Where each datagram ends.
+    ends: Vec<usize>,
+    most: usize,
+}
+
+impl Sealed {
+    pub fn new(datagrams: usize, largest: usize) -> Self {
+        let bytes = vec![0; datagrams * largest].into_boxed_slice();
+        Self { bytes, ends: Vec::with_capacity(datagrams), most: datagrams }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    pub fn clear(&mut self) {
+        self.ends.clear();
+    }
+
+    /// Where the next datagram goes; empty when the batch is full.
+    pub fn spare(&mut self) -> &mut [u8] {
+        if self.ends.len() == self.most {
+            return &mut [];
+        }
+        let used = self.ends.last().copied().unwrap_or(0);
+        self.bytes.get_mut(used..).unwrap_or_default()
+    }
+
+    /// Takes the first `length` bytes of [`Sealed::spare`] as a datagram.
+    pub fn commit(&mut self, length: usize) {
+        let used = self.ends.last().copied().unwrap_or(0);
+        self.ends.push((used + length).min(self.bytes.len()));
+    }
+
+    /// Runs of datagrams for one send each: all of a run have the same length, but the last may
+    /// be shorter; at most `segments` of them and `bytes` in all.
+    pub fn runs(&self, segments: usize, bytes: usize) -> impl Iterator<Item = Run<'_>> {
+        let mut next = 0;
+        std::iter::from_fn(move || {
+            let start = self.start(next)?;
+            let size = self.ends.get(next)? - start;
+            let mut end = start;
+            let mut last = size;
+            let first = next;
+            while let Some(length) = self.ends.get(next).map(|stop| stop - end) {
+                let fits = length <= size && end - start + length <= bytes;
+                if next > first && (last < size || !fits || next - first == segments) {
+                    break;
+                }
+                (end, last, next) = (end + length, length, next + 1);
+            }
+            Some(Run { bytes: self.bytes.get(start..end)?, size, count: next - first })
+        })
+    }
+
+    fn start(&self, index: usize) -> Option<usize> {
+        match index.checked_sub(1) {
+            None => Some(0),
+            Some(before) => self.ends.get(before).copied(),
+        }
+    }
+}
+
+/// Datagrams for one send with segmentation offload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Run<'a> {
+    pub bytes: &'a [u8],
+    /// Length of every datagram but the last.
+    pub size: usize,
+    pub count: usize,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn runs_of(lengths: &[usize]) -> Vec<(usize, usize, usize)> {
+        let mut sealed = Sealed::new(16, 100);
+        for length in lengths {
+            assert!(sealed.spare().len() >= *length);
+            sealed.commit(*length);
+        }
+        sealed.runs(4, 250).map(|run| (run.bytes.len(), run.size, run.count)).collect()
+    }
+
+    #[test]
+    fn equal_datagrams_share_a_send_and_a_shorter_one_ends_it() {
+        assert_eq!(runs_of(&[50, 50, 20, 50]), [(120, 50, 3), (50, 50, 1)]);
+    }
+
+    #[test]
+    fn a_longer_datagram_and_both_limits_start_a_new_send() {
+        assert_eq!(runs_of(&[20, 50]), [(20, 20, 1), (50, 50, 1)]);
+        assert_eq!(runs_of(&[10; 6]), [(40, 10, 4), (20, 10, 2)]);
+        assert_eq!(runs_of(&[100; 3]), [(200, 100, 2), (100, 100, 1)]);
+        assert_eq!(runs_of(&[]), []);
+    }
+
+    #[test]
+    fn a_full_batch_takes_no_more() {
+        let mut plain = Plain::new(1, 100);
+        assert!(plain.push(b"one") && !plain.push(b"two"));
+        assert_eq!(plain.slots_mut().len(), 1);
+        let mut sealed = Sealed::new(1, 100);
+        sealed.commit(10);
+        assert!(sealed.spare().is_empty());
+    }
+}

@@ -1,0 +1,147 @@
+//! A path's lane: its tunnel, its TUN, the sockets of its link, and the thread that carries
+//! packets from the TUN to the far end.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use crate::carrier::udp::UdpSocket;
+use crate::packet::batch::{Plain, Sealed};
+use crate::tun::{Tun, TunReader};
+use crate::tunnel::{Counters, Tunnel};
+
+use super::wake::{Stoppable, Wake};
+
+/// Packets in one batch: what the largest superpacket can be split into, and some more.
+const BATCH: usize = 128;
+/// What one superpacket may be split into.
+const SPLIT: usize = 64;
+
+/// A link's open sockets.
+#[derive(Clone, Debug, Default)]
+pub struct LinkSockets {
+    pub v4: Option<Arc<UdpSocket>>,
+    pub v6: Option<Arc<UdpSocket>>,
+}
+
+impl LinkSockets {
+    /// There is a socket of that address's family.
+    pub fn reaches(&self, remote: SocketAddr) -> bool {
+        self.towards(remote).is_some()
+    }
+
+    fn towards(&self, remote: SocketAddr) -> Option<&Arc<UdpSocket>> {
+        if remote.is_ipv6() { self.v6.as_ref() } else { self.v4.as_ref() }
+    }
+}
+
+/// What the outbound thread, the receivers and control share of one path.
+#[derive(Debug)]
+pub struct Lane {
+    pub tunnel: Tunnel,
+    pub tun: Tun,
+    /// Replaced when the link's device comes or goes.
+    pub sockets: ArcSwap<LinkSockets>,
+}
+
+impl Lane {
+    pub fn new(tunnel: Tunnel, tun: Tun) -> Self {
+        Self { tunnel, tun, sockets: ArcSwap::default() }
+    }
+
+    /// Sends one datagram to where the far end is now.
+    pub fn send(&self, datagram: &[u8]) {
+        if let Some(remote) = self.tunnel.remote() {
+            self.send_to(datagram, remote);
+        }
+    }
+
+    pub fn send_to(&self, datagram: &[u8], remote: SocketAddr) {
+        let sockets = self.sockets.load();
+        let sent = sockets.towards(remote).map(|socket| socket.send_one(datagram, remote));
+        if !matches!(sent, Some(Ok(()))) {
+            Counters::add(&self.tunnel.counters.no_room, 1);
+        }
+    }
+}
+
+/// The outbound engine: TUN → carrier.
+#[derive(Debug)]
+pub struct Outbound {
+    lane: Arc<Lane>,
+    reader: TunReader,
+    plain: Plain,
+    sealed: Sealed,
+}
+
+impl Outbound {
+    pub fn new(lane: Arc<Lane>) -> Self {
+        let mtu = lane.tunnel.parts().mtu;
+        Self {
+            reader: TunReader::new(SPLIT, mtu),
+            plain: Plain::new(BATCH, usize::from(mtu)),
+            sealed: Sealed::new(BATCH + 2, lane.tunnel.longest_datagram()),
+            lane,
+        }
+    }
+
+    /// Reads what is there, seals and sends it. `WouldBlock` when there was nothing.
+    pub fn pump(&mut self) -> io::Result<()> {
+        self.plain.clear();
+        self.sealed.clear();
+        while self.plain.has_room(SPLIT) {
+            match self.reader.read(&self.lane.tun, &mut self.plain) {
+                Ok(()) => {}
+                Err(error) if self.plain.is_empty() => return Err(error),
+                Err(_) => break,
+            }
+        }
+        self.lane.tunnel.seal(&mut self.plain, &mut self.sealed);
+        self.send();
+        Ok(())
+    }
+
+    fn send(&self) {
+        if self.sealed.is_empty() {
+            return;
+        }
+        let sockets = self.lane.sockets.load();
+        let remote = self.lane.tunnel.remote();
+        let sent = remote
+            .and_then(|remote| Some(sockets.towards(remote)?.send(&self.sealed, remote)))
+            .unwrap_or_else(|| Err(io::ErrorKind::NotConnected.into()));
+        if let Err(error) = sent {
+            Counters::add(&self.lane.tunnel.counters.no_room, self.sealed.len());
+            tracing::trace!(%error, path = %self.lane.tunnel.path(), "a batch was dropped");
+        }
+    }
+
+    /// Pumps until told to stop.
+    fn run(mut self, wake: &Wake) {
+        while wake.wait(self.lane.tun.as_fd()) {
+            match self.pump() {
+                Ok(()) => {}
+                Err(error) if is_passing(&error) => {}
+                Err(error) => {
+                    tracing::error!(%error, interface = %self.lane.tun.name(), "the TUN is lost");
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Starts the thread of this lane.
+    pub fn start(self) -> io::Result<Stoppable> {
+        let name = format!("{}>", self.lane.tun.name());
+        Stoppable::start(name, move |wake| self.run(wake))
+    }
+}
+
+fn is_passing(error: &io::Error) -> bool {
+    // EIO: the TUN is down; tun-rs makes `Other` of a packet that it cannot split.
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
+        || (error.kind() == io::ErrorKind::Other && error.raw_os_error().is_none())
+}

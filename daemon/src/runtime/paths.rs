@@ -1,0 +1,136 @@
+//! The lanes of all paths: made, replaced when somebody deletes their TUN, and shown to the
+//! receivers as one switchboard.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::config::{Path, Peer, SiteKind, View};
+use crate::host::{Host, HostError};
+use crate::names::{InterfaceName, PathId};
+use crate::tun::{Tun, TunError};
+use crate::tunnel::switchboard::{self, Seat, Switchboard};
+use crate::tunnel::{Parts, Tunnel};
+
+use super::lane::{Lane, Outbound};
+use super::receiver::Shared;
+use super::wake::Stoppable;
+
+#[derive(Debug, thiserror::Error)]
+pub enum PathError {
+    #[error(transparent)]
+    Tun(#[from] TunError),
+    #[error(transparent)]
+    Host(#[from] HostError),
+    #[error("a thread cannot be started: {0}")]
+    Thread(#[from] std::io::Error),
+}
+
+/// A path's lane and its outbound thread.
+#[derive(Debug)]
+struct Running {
+    lane: Arc<Lane>,
+    _outbound: Stoppable,
+}
+
+#[derive(Debug)]
+pub struct Paths {
+    view: View,
+    shared: Arc<Shared>,
+    running: BTreeMap<PathId, Running>,
+}
+
+impl Paths {
+    pub fn new(view: &View, shared: Arc<Shared>) -> Self {
+        Self { view: view.clone(), shared, running: BTreeMap::new() }
+    }
+
+    /// Refuses interface names that another program has taken. Changes nothing.
+    pub fn check_names(view: &View, host: &Host) -> Result<(), PathError> {
+        let devices = host.devices()?;
+        for (_, path) in view.paths() {
+            let name = &path.interface;
+            let taken = devices.iter().find(|device| device.name == name.as_str());
+            if taken.is_some_and(|device| !device.is_ours()) {
+                return Err(TunError::Taken(name.clone()).into());
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the lanes that are missing, and those anew whose TUN is gone. Each path's result.
+    pub fn refresh(&mut self, host: &Host) -> Result<Vec<(PathId, Result<(), PathError>)>, HostError> {
+        let devices = host.devices()?;
+        let there = |name: &InterfaceName| devices.iter().any(|d| d.name == name.as_str());
+        let view = self.view.clone();
+        let mut results = Vec::new();
+        for (slot, (peer, path)) in (0..).zip(view.paths()) {
+            if self.running.contains_key(&path.id) && there(&path.interface) {
+                continue;
+            }
+            self.running.remove(&path.id);
+            results.push((path.id, self.open(host, peer, path, slot)));
+        }
+        if !results.is_empty() {
+            self.publish();
+        }
+        Ok(results)
+    }
+
+    pub fn lane(&self, path: PathId) -> Option<&Arc<Lane>> {
+        self.running.get(&path).map(|running| &running.lane)
+    }
+
+    pub fn lanes(&self) -> impl Iterator<Item = (PathId, &Arc<Lane>)> {
+        self.running.iter().map(|(path, running)| (*path, &running.lane))
+    }
+
+    fn open(
+        &mut self,
+        host: &Host,
+        peer: &Peer,
+        path: &Path,
+        slot: u16,
+    ) -> Result<(), PathError> {
+        let tun = Tun::open(&path.interface)?;
+        let what = format!("path {} to {}", path.id.number, peer.site.name);
+        host.prepare_tun(&path.interface, path.mtu, &what)?;
+        let tunnel = Tunnel::new(&self.shared.identity, self.parts(peer, path, slot));
+        let lane = Arc::new(Lane::new(tunnel, tun));
+        let outbound = Outbound::new(lane.clone()).start()?;
+        self.running.insert(path.id, Running { lane, _outbound: outbound });
+        Ok(())
+    }
+
+    fn parts(&self, peer: &Peer, path: &Path, slot: u16) -> Parts {
+        let overlay = &self.view.overlay;
+        let mut allowed = overlay.site_networks(peer.site.id);
+        allowed.extend(&peer.site.subnets);
+        let echo_to = match peer.site.kind {
+            SiteKind::Pathweave => Vec::new(),
+            SiteKind::WireGuard => overlay.addresses(self.view.site.id, path.id.number),
+        };
+        Parts {
+            path: path.id,
+            key: path.public_key,
+            index: switchboard::index(slot, path.id.number),
+            mtu: path.mtu,
+            allowed,
+            echo_to,
+        }
+    }
+
+    /// A seat for every path that runs; its slot is the path's place in the view.
+    fn publish(&self) {
+        let seats = self.view.paths().map(|(peer, path)| {
+            let running = self.running.get(&path.id);
+            running.map(|running| Seat {
+                tunnel: running.lane.clone(),
+                key: path.public_key,
+                path: path.id.number,
+                numbered: peer.site.kind == SiteKind::Pathweave,
+                link: path.link,
+            })
+        });
+        self.shared.lanes.store(Arc::new(Switchboard::new(seats.collect())));
+    }
+}

@@ -1,0 +1,113 @@
+//! Start and stop. Everything is checked and acquired first; below the line marked so, the
+//! machine is changed, and what fails there is undone.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use tokio::sync::mpsc;
+
+use crate::config::View;
+use crate::host::{Host, HostError, Report};
+use crate::names::PrivateKey;
+use crate::noise::Identity;
+use crate::plan;
+use crate::site::Site;
+use crate::tunnel::switchboard::Switchboard;
+
+use super::clock;
+use super::control_socket::ControlSocket;
+use super::instance::Instance;
+use super::links::Links;
+use super::paths::Paths;
+use super::receiver::Shared;
+use super::supervisor::Supervisor;
+
+/// Bounds of the channels to the supervisor: what is over is dropped and asked for again.
+const CONTROL_PACKETS: usize = 1024;
+const QUESTIONS: usize = 64;
+
+/// Runs the daemon until it is told to stop.
+pub async fn run(
+    view: View,
+    key: &PrivateKey,
+    runtime_dir: &Path,
+    state_dir: &Path,
+) -> anyhow::Result<()> {
+    let _instance = Instance::claim(runtime_dir)?;
+    let mut host = Host::open(state_dir)?;
+    if view.leak_guard {
+        host.check_guard()?;
+    }
+    Paths::check_names(&view, &host)?;
+    let (control, control_packets) = mpsc::channel(CONTROL_PACKETS);
+    let shared = Arc::new(Shared {
+        identity: Identity::new(key),
+        lanes: ArcSwap::from_pointee(Switchboard::new(Vec::new())),
+        control,
+        strangers: 0.into(),
+    });
+    let mut links = Links::new(&view, shared.clone());
+    links.refresh(&host.devices()?)?;
+    let (asks, questions) = mpsc::channel(QUESTIONS);
+    let _socket = ControlSocket::serve(runtime_dir, asks)?;
+
+    // ── below this line the machine is changed ──
+    let paths = Paths::new(&view, shared.clone());
+    let site = Site::new(view, clock::now());
+    let prepared = prepare(&mut host, &site, paths);
+    let result = match prepared {
+        Ok(paths) => {
+            let supervisor = Supervisor::new(site, host, paths, links, shared)?;
+            let (stopped, result) = supervisor.run(control_packets, questions).await;
+            host = stopped;
+            result
+        }
+        Err(error) => Err(error),
+    };
+    tracing::info!("stopping: everything that is ours is removed");
+    say(&host.clear()?);
+    result
+}
+
+/// The guard and the refusing routes first, then the TUNs.
+fn prepare(host: &mut Host, site: &Site, mut paths: Paths) -> anyhow::Result<Paths> {
+    let report = host.reconcile(&plan::desired(site.view(), &site.uses()))?;
+    say(&report);
+    if let Some(error) = report.failures.into_iter().next() {
+        return Err(error.into());
+    }
+    for (_, result) in paths.refresh(host)? {
+        result?;
+    }
+    Ok(paths)
+}
+
+/// Removes everything that is ours, whoever left it.
+pub fn cleanup(runtime_dir: &Path, state_dir: &Path) -> anyhow::Result<()> {
+    let _instance = Instance::claim(runtime_dir)?;
+    let report = Host::open(state_dir)?.clear()?;
+    say(&report);
+    match report.failures.into_iter().next() {
+        Some(error) => Err(error.into()),
+        None => Ok(()),
+    }
+}
+
+/// Tells the operator's log what was done.
+pub(super) fn say(report: &Report) {
+    for change in &report.changes {
+        tracing::debug!(%change, "kernel");
+    }
+    if !report.changes.is_empty() {
+        tracing::info!(changes = report.changes.len(), "kernel state changed");
+    }
+    for error in &report.failures {
+        tracing::error!(%error, "kernel state");
+    }
+}
+
+/// A start is refused for want of rights: another exit code than other failures.
+pub fn is_permission(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref::<HostError>(), Some(HostError::NotPermitted))
+}

@@ -1,0 +1,315 @@
+//! The daemon's one asynchronous task: feeds the site machine, carries out what it asks for, and
+//! keeps the kernel as the plan says.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+
+use crate::config::Endpoint;
+use crate::control::{Dropped, Status};
+use crate::host::{Host, watch::Watch};
+use crate::names::PathId;
+use crate::plan::{self, PathAddresses, PathUse};
+use crate::site::{Action, Obstacle, PathFacts, Site, Traffic};
+
+use super::clock;
+use super::control_socket::Ask;
+use super::endpoints::{self, Resolved};
+use super::lane::Lane;
+use super::links::Links;
+use super::paths::Paths;
+use super::receiver::{Control, Shared};
+use super::start::say;
+
+/// How often traffic is looked at, and boringtun's timers are served.
+const LOOK: Duration = Duration::from_millis(100);
+const SECOND: Duration = Duration::from_secs(1);
+/// Changes in the kernel are awaited this long together before they are looked at.
+const SETTLE: Duration = Duration::from_millis(100);
+/// A path that is not up has its endpoint looked up again this often.
+const RESOLVE: Duration = Duration::from_secs(5);
+const ANSWERS: usize = 64;
+
+#[derive(Debug)]
+pub struct Supervisor {
+    site: Site,
+    host: Host,
+    paths: Paths,
+    links: Links,
+    shared: Arc<Shared>,
+    watch: Watch,
+    stop: [Signal; 2],
+    resolved: (mpsc::Sender<Resolved>, mpsc::Receiver<Resolved>),
+    addresses: Vec<PathAddresses>,
+    /// What the kernel was last made to match; `None`: look again.
+    planned: Option<BTreeMap<PathId, PathUse>>,
+    warnings: Vec<String>,
+    due: Due,
+}
+
+/// When the regular chores are due.
+#[derive(Debug)]
+struct Due {
+    second: Instant,
+    resolve: Instant,
+    look_at_kernel: Option<Instant>,
+}
+
+impl Supervisor {
+    pub fn new(
+        site: Site,
+        host: Host,
+        paths: Paths,
+        links: Links,
+        shared: Arc<Shared>,
+    ) -> anyhow::Result<Self> {
+        let now = clock::now();
+        Ok(Self {
+            addresses: PathAddresses::of(site.view()),
+            site,
+            host,
+            paths,
+            links,
+            shared,
+            watch: Watch::open()?,
+            stop: [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?],
+            resolved: mpsc::channel(ANSWERS),
+            planned: None,
+            warnings: Vec::new(),
+            due: Due { second: now, resolve: now, look_at_kernel: Some(now) },
+        })
+    }
+
+    /// Runs until a signal. Gives the host back, so that everything can be removed.
+    pub async fn run(
+        mut self,
+        mut control: mpsc::Receiver<Control>,
+        mut questions: mpsc::Receiver<Ask>,
+    ) -> (Host, anyhow::Result<()>) {
+        tracing::info!(site = %self.site.view().site.name, "running");
+        loop {
+            let wake = self.turn(clock::now());
+            let [terminate, interrupt] = &mut self.stop;
+            tokio::select! {
+                _ = terminate.recv() => break,
+                _ = interrupt.recv() => break,
+                Some(control) = control.recv() => {
+                    self.site.handle_control(control.path, &control.packet, clock::now());
+                }
+                Some(ask) = questions.recv() => self.answer(ask),
+                Some(resolved) = self.resolved.1.recv() => self.use_endpoint(&resolved),
+                () = self.watch.changed() => {
+                    self.due.look_at_kernel.get_or_insert(clock::now() + SETTLE);
+                }
+                () = tokio::time::sleep_until(wake.into()) => {}
+            }
+        }
+        (self.host, Ok(()))
+    }
+
+    /// Everything that is due now; gives back when the next thing is.
+    fn turn(&mut self, now: Instant) -> Instant {
+        self.look_at_traffic(now);
+        if self.due.look_at_kernel.is_some_and(|at| at <= now) {
+            self.due.look_at_kernel = None;
+            self.look_at_kernel();
+        }
+        if self.due.resolve <= now {
+            self.due.resolve = now + RESOLVE;
+            self.resolve();
+        }
+        if self.due.second <= now {
+            self.due.second = now + SECOND;
+            self.shared.identity.tick();
+        }
+        while let Some(action) = self.site.poll_action(now) {
+            self.carry_out(&action);
+        }
+        let uses = self.site.uses();
+        if self.planned.as_ref() != Some(&uses) {
+            self.reconcile(uses);
+        }
+        let machine = self.site.poll_timeout().map_or(now + LOOK, |(at, _)| at);
+        let kernel = self.due.look_at_kernel.unwrap_or(machine);
+        // Not before a millisecond has passed: a timeout of the past must not spin.
+        machine.min(kernel).min(now + LOOK).max(now + Duration::from_millis(1))
+    }
+
+    fn look_at_traffic(&mut self, now: Instant) {
+        let mut out = [0; 256];
+        for (path, lane) in self.paths.lanes() {
+            if let Some(length) = lane.tunnel.tick(&mut out) {
+                lane.send(out.get(..length).unwrap_or_default());
+            }
+            let counters = &lane.tunnel.counters;
+            let traffic = Traffic {
+                heard: counters.heard.load(Relaxed),
+                data_bytes: counters.tx_bytes.load(Relaxed) + counters.rx_bytes.load(Relaxed),
+                session: lane.tunnel.is_established(),
+            };
+            self.site.handle_traffic(path, traffic, now);
+        }
+    }
+
+    fn carry_out(&self, action: &Action) {
+        let mut out = [0; 512];
+        let (path, length) = match action {
+            Action::Send { path, packet } => {
+                (path, self.lane(*path).and_then(|lane| lane.tunnel.seal_control(packet, &mut out)))
+            }
+            Action::StartHandshake { path } => {
+                (path, self.lane(*path).and_then(|lane| lane.tunnel.initiate(&mut out)))
+            }
+        };
+        if let (Some(lane), Some(length)) = (self.lane(*path), length) {
+            lane.send(out.get(..length).unwrap_or_default());
+        }
+    }
+
+    fn lane(&self, path: PathId) -> Option<&Arc<Lane>> {
+        self.paths.lane(path)
+    }
+
+    /// Somebody changed something: follow the devices, mend what is ours.
+    fn look_at_kernel(&mut self) {
+        let devices = match self.host.devices() {
+            Ok(devices) => devices,
+            Err(error) => {
+                tracing::error!(%error, "the devices cannot be listed");
+                return;
+            }
+        };
+        if let Err(error) = self.links.refresh(&devices) {
+            tracing::error!(%error, "a link cannot be opened");
+        }
+        let tuns = match self.paths.refresh(&self.host) {
+            Ok(results) => results,
+            Err(error) => {
+                tracing::error!(%error, "the tunnels' devices cannot be listed");
+                Vec::new()
+            }
+        };
+        for (path, result) in &tuns {
+            if let Err(error) = result {
+                tracing::error!(%path, %error, "no TUN");
+            }
+        }
+        self.look_at_links();
+        self.planned = None;
+    }
+
+    /// Gives each lane its link's sockets, and tells the site what is in a path's way.
+    fn look_at_links(&mut self) {
+        let view = self.site.view().clone();
+        for (peer, path) in view.paths() {
+            let lane = self.paths.lane(path.id);
+            let remote_link = peer.site.links.get(path.remote_link);
+            let obstacle = match (lane, self.links.obstacle(path.link)) {
+                (None, _) => Some(Obstacle::NoTun(format!("{} cannot be had", path.interface))),
+                (Some(_), Some(obstacle)) => Some(obstacle),
+                (Some(_), None) => remote_link
+                    .filter(|link| link.endpoint.is_none())
+                    .map(|link| Obstacle::NoEndpoint { remote_link: link.name.to_string() }),
+            };
+            if let Some(lane) = lane {
+                lane.sockets.store(Arc::new(self.links.sockets(path.link)));
+            }
+            self.site.handle_obstacle(path.id, obstacle);
+        }
+        self.due.resolve = clock::now();
+    }
+
+    /// Looks up the endpoints of all paths that are not in use.
+    fn resolve(&self) {
+        let uses = self.site.uses();
+        let view = self.site.view();
+        for (peer, path) in view.paths() {
+            let endpoint: Option<&Endpoint> =
+                peer.site.links.get(path.remote_link).and_then(|link| link.endpoint.as_ref());
+            if let (Some(endpoint), false) = (endpoint, uses.get(&path.id) == Some(&PathUse::Live)) {
+                endpoints::resolve(path.id, endpoint, &self.resolved.0);
+            }
+        }
+    }
+
+    /// The first address that a socket of the link can reach.
+    fn use_endpoint(&mut self, resolved: &Resolved) {
+        let Some(lane) = self.paths.lane(resolved.path) else { return };
+        match &resolved.addresses {
+            Ok(addresses) => {
+                let sockets = lane.sockets.load();
+                let usable = addresses.iter().find(|address| sockets.reaches(**address));
+                if let Some(address) = usable {
+                    lane.tunnel.set_remote(Some(*address));
+                }
+            }
+            Err(why) => {
+                self.site.handle_obstacle(resolved.path, Some(Obstacle::Unresolved(why.clone())));
+            }
+        }
+    }
+
+    fn reconcile(&mut self, uses: BTreeMap<PathId, PathUse>) {
+        let before = self.planned.take().unwrap_or_default();
+        for (path, usage) in uses.iter().filter(|(path, usage)| before.get(path) != Some(usage)) {
+            tracing::info!(%path, ?usage, "path");
+        }
+        let desired = plan::desired(self.site.view(), &uses);
+        match self.host.reconcile(&desired) {
+            Ok(report) => say(&report),
+            Err(error) => tracing::error!(%error, "the kernel cannot be brought in order"),
+        }
+        self.warnings = desired.warnings;
+        self.planned = Some(uses);
+    }
+
+    fn answer(&mut self, ask: Ask) {
+        let unheard = match ask {
+            Ask::Status(reply) => reply.send(self.status()).is_err(),
+            Ask::SetAdmin { peer, path, wish, reply } => {
+                let found = self.site.find(&peer, path);
+                if let Ok(path) = &found {
+                    tracing::info!(%path, ?wish, "operator");
+                    self.site.handle_admin(*path, wish, clock::now());
+                }
+                reply.send(found.map(|_| ()).map_err(|unknown| unknown.to_string())).is_err()
+            }
+        };
+        if unheard {
+            tracing::debug!("the one who asked did not wait for the answer");
+        }
+    }
+
+    fn status(&self) -> Status {
+        let subflows = self.host.count_subflows(&self.addresses).unwrap_or_else(|error| {
+            tracing::error!(%error, "subflows cannot be counted");
+            BTreeMap::new()
+        });
+        let facts = self.paths.lanes().map(|(path, lane)| {
+            let count = subflows.get(&path).copied().unwrap_or(0);
+            (path, facts(lane, count))
+        });
+        self.site.status(&facts.collect(), self.warnings.clone())
+    }
+}
+
+fn facts(lane: &Lane, subflows: u32) -> PathFacts {
+    let counters = &lane.tunnel.counters;
+    PathFacts {
+        endpoint: lane.tunnel.remote(),
+        tx_bytes: counters.tx_bytes.load(Relaxed),
+        rx_bytes: counters.rx_bytes.load(Relaxed),
+        last_handshake: lane.tunnel.last_handshake(),
+        dropped: Dropped {
+            wrong_source: counters.wrong_source.load(Relaxed),
+            malformed: counters.malformed.load(Relaxed),
+            unauthentic: counters.unauthentic.load(Relaxed),
+            no_room: counters.no_room.load(Relaxed),
+        },
+        subflows,
+    }
+}

@@ -1,0 +1,98 @@
+//! The site's own account of itself: the status document of [`crate::control`].
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::config::{Path, Peer};
+use crate::control::{Dropped, PathState, PathStatus, PeerStatus, SCHEMA, SiteStatus, Status};
+use crate::names::{PathId, PathNumber, SiteId};
+
+use super::Site;
+
+/// What only the machine knows of a path.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PathFacts {
+    pub endpoint: Option<SocketAddr>,
+    pub tx_bytes: u64,
+    pub rx_bytes: u64,
+    pub last_handshake: Option<Duration>,
+    pub dropped: Dropped,
+    pub subflows: u32,
+}
+
+impl Site {
+    /// The whole status. `facts` are asked path by path.
+    pub fn status(&self, facts: &BTreeMap<PathId, PathFacts>, warnings: Vec<String>) -> Status {
+        let [address, address6] = self.site_address(self.view.site.id);
+        let site = SiteStatus {
+            name: self.view.site.name.to_string(),
+            id: self.view.site.id.value(),
+            address,
+            address6,
+            public_key: self.view.site.public_key.to_string(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            warnings,
+        };
+        let peers = self.view.peers.iter().map(|peer| self.peer_status(peer, facts)).collect();
+        Status { schema: SCHEMA, site, peers }
+    }
+
+    fn peer_status(&self, peer: &Peer, facts: &BTreeMap<PathId, PathFacts>) -> PeerStatus {
+        let paths: Vec<_> = peer
+            .paths
+            .iter()
+            .filter_map(|path| {
+                let facts = facts.get(&path.id).copied().unwrap_or_default();
+                self.path_status(peer, path, facts)
+            })
+            .collect();
+        let [address, address6] = self.site_address(peer.site.id);
+        PeerStatus {
+            site: peer.site.name.to_string(),
+            id: peer.site.id.value(),
+            address,
+            address6,
+            reachable: paths.iter().any(|path| path.state == PathState::Up),
+            paths,
+        }
+    }
+
+    fn path_status(&self, peer: &Peer, path: &Path, facts: PathFacts) -> Option<PathStatus> {
+        let entry = self.paths.get(&path.id)?;
+        let (state, reason) = entry.state();
+        let overlay = &self.view.overlay;
+        let number = path.id.number;
+        let millis = |time: Duration| time.as_secs_f64() * 1000.0;
+        let up = state == PathState::Up;
+        Some(PathStatus {
+            path: number.value(),
+            state,
+            reason,
+            link: self.view.site.links.get(path.link)?.name.to_string(),
+            remote_link: peer.site.links.get(path.remote_link)?.name.to_string(),
+            interface: path.interface.to_string(),
+            overlay_address: overlay.address_v4(self.view.site.id, number).map(|a| a.to_string()),
+            overlay_address6: overlay.address_v6(self.view.site.id, number).map(|a| a.to_string()),
+            endpoint: facts.endpoint.map(|endpoint| endpoint.to_string()),
+            carrier: "udp".to_owned(),
+            rtt_ms: entry.round_trip().filter(|_| up).map(millis),
+            loss: entry.loss().filter(|_| up),
+            mtu: path.mtu,
+            last_handshake_s: facts.last_handshake.map(|age| age.as_secs()),
+            tx_bytes: facts.tx_bytes,
+            rx_bytes: facts.rx_bytes,
+            subflows: facts.subflows,
+            dropped: facts.dropped,
+        })
+    }
+
+    /// The site address of a site in IPv4 and IPv6.
+    fn site_address(&self, site: SiteId) -> [Option<String>; 2] {
+        let overlay = &self.view.overlay;
+        [
+            overlay.address_v4(site, PathNumber::FIRST).map(|address| address.to_string()),
+            overlay.address_v6(site, PathNumber::FIRST).map(|address| address.to_string()),
+        ]
+    }
+}

@@ -1,0 +1,102 @@
+//! From datagrams to inner packets: authenticity is the session's business, the source check and
+//! the daemon's own packets are ours.
+
+use std::net::SocketAddr;
+use std::sync::MutexGuard;
+
+use crate::noise::{Outcome, Session};
+use crate::packet::echo;
+use crate::packet::ip::Header;
+use crate::packet::message::Message;
+use crate::packet::probe;
+
+use super::{Counters, Tunnel};
+
+/// What came of one datagram.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Opened<'a> {
+    /// An inner packet for the TUN.
+    Packet(&'a [u8]),
+    /// A packet of the far end's daemon, or an echo reply of a plain `wg`.
+    Control(&'a [u8]),
+    /// A datagram to send back to where this one came from.
+    Reply(&'a [u8]),
+    /// Counted, if it was wrong; nothing to do.
+    Nothing,
+}
+
+/// A tunnel with its lock held, to open the datagrams of one batch.
+#[derive(Debug)]
+pub struct Opener<'a> {
+    tunnel: &'a Tunnel,
+    session: MutexGuard<'a, Session>,
+}
+
+impl Tunnel {
+    pub fn opener(&self) -> Opener<'_> {
+        Opener { tunnel: self, session: self.session() }
+    }
+}
+
+impl Opener<'_> {
+    /// `out` has room for the largest packet.
+    pub fn open<'b>(
+        &mut self,
+        datagram: &[u8],
+        source: SocketAddr,
+        out: &'b mut [u8],
+    ) -> Opened<'b> {
+        let outcome = self.session.open(datagram, source.ip(), out);
+        if outcome == Outcome::Refused {
+            Counters::add(&self.tunnel.counters.unauthentic, 1);
+            return Opened::Nothing;
+        }
+        match Message::of(datagram) {
+            // Only these prove that the far end is there *now*: an initiation may be an old one
+            // that was caught on another path (its timestamp is checked per session).
+            Some(Message::Data { .. } | Message::Response { .. }) => self.heard_from(source),
+            Some(Message::Initiation { .. } | Message::Cookie { .. }) | None => {}
+        }
+        match outcome {
+            Outcome::Datagram(length) => Opened::Reply(out.get(..length).unwrap_or_default()),
+            Outcome::Packet(length) => self.inspect(out.get(..length).unwrap_or_default()),
+            Outcome::Nothing | Outcome::Refused => Opened::Nothing,
+        }
+    }
+
+    /// After a reply: the next packet that waited for the handshake, sealed.
+    pub fn flush_queued<'b>(&mut self, out: &'b mut [u8]) -> Option<&'b [u8]> {
+        match self.session.flush_queued(out) {
+            Outcome::Datagram(length) => out.get(..length),
+            Outcome::Packet(_) | Outcome::Nothing | Outcome::Refused => None,
+        }
+    }
+
+    fn heard_from(&self, source: SocketAddr) {
+        Counters::add(&self.tunnel.counters.heard, 1);
+        if self.tunnel.remote() != Some(source) {
+            self.tunnel.set_remote(Some(source));
+        }
+    }
+
+    fn inspect<'b>(&self, packet: &'b [u8]) -> Opened<'b> {
+        let counters = &self.tunnel.counters;
+        let parts = &self.tunnel.parts;
+        let Some(header) = Header::of(packet) else {
+            Counters::add(&counters.malformed, 1);
+            return Opened::Nothing;
+        };
+        if !parts.allowed.iter().any(|network| network.contains(header.source)) {
+            Counters::add(&counters.wrong_source, 1);
+            return Opened::Nothing;
+        }
+        if header.protocol == probe::PROTOCOL {
+            return Opened::Control(packet);
+        }
+        if parts.echo_to.contains(&header.destination) && echo::reply(packet).is_some() {
+            return Opened::Control(packet);
+        }
+        Counters::add(&counters.rx_bytes, packet.len());
+        Opened::Packet(packet)
+    }
+}
