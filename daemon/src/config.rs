@@ -12,12 +12,9 @@ mod section;
 mod value;
 mod view;
 
-
-
 pub use check::KEYS;
 pub use checked::{
-    Cost, Endpoint, Fleet, Host, Link, OverlayPrefixes, Pairing, Path, Peer, Site,
-    SiteKind, View,
+    Cost, Endpoint, Fleet, Host, Link, OverlayPrefixes, Pairing, Path, Peer, Site, SiteKind, View,
 };
 pub use key_file::{KeyFileError, read_private_key};
 pub use problem::ConfigErrors;

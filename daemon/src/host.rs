@@ -5,7 +5,10 @@
 //! Ours is recognised: routes and rules by protocol 183, addresses on `lo` and MPTCP endpoints
 //! inside the overlay, the nft table by its name, TUN devices by their name and alias.
 
-#![allow(clippy::wildcard_enum_match_arm, reason = "the kernel tells much that is none of our business")]
+#![allow(
+    clippy::wildcard_enum_match_arm,
+    reason = "the kernel tells much that is none of our business"
+)]
 
 pub mod device;
 mod journal;
@@ -55,7 +58,10 @@ impl HostError {
     fn object(object: impl ToString) -> impl FnOnce(io::Error) -> Self {
         move |error| match error.raw_os_error().map(nix::errno::Errno::from_raw) {
             Some(nix::errno::Errno::EPERM) => Self::NotPermitted,
-            _ => Self::Object { object: object.to_string(), error },
+            _ => Self::Object {
+                object: object.to_string(),
+                error,
+            },
         }
     }
 }
@@ -84,7 +90,11 @@ impl Host {
         }
         let netlink = Netlink::open().map_err(HostError::object("netlink"))?;
         let journal = Journal::open(state_dir)?;
-        Ok(Self { netlink, journal, nft: nft::Nft::default() })
+        Ok(Self {
+            netlink,
+            journal,
+            nft: nft::Nft::default(),
+        })
     }
 
     /// The guard can be loaded, as far as can be seen without loading it.
@@ -109,7 +119,10 @@ impl Host {
     /// Removes everything that is ours and puts back what we changed. Needs no configuration,
     /// works after a crash, and does nothing on a clean machine.
     pub fn clear(&mut self) -> Result<Report, HostError> {
-        let empty = KernelState { ours: self.journal.overlay(), ..KernelState::default() };
+        let empty = KernelState {
+            ours: self.journal.overlay(),
+            ..KernelState::default()
+        };
         let observed = self.observe(&empty.ours)?;
         let mut report = Report::default();
         for change in verdict::changes(&empty, &observed) {

@@ -18,10 +18,18 @@ const INVALID: u8 = 5;
 #[command(version)]
 struct Arguments {
     /// The fleet file, the same at every site.
-    #[arg(long, value_name = "FILE", default_value = "/etc/pathweave/pathweave.toml")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        default_value = "/etc/pathweave/pathweave.toml"
+    )]
     config: PathBuf,
     /// This site's private key.
-    #[arg(long, value_name = "FILE", default_value = "/etc/pathweave/private.key")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        default_value = "/etc/pathweave/private.key"
+    )]
     key: PathBuf,
     /// For the control socket and the lock.
     #[arg(long, value_name = "DIR", default_value = "/run/pathweave")]
@@ -64,8 +72,15 @@ fn read(arguments: &Arguments) -> anyhow::Result<(View, PrivateKey)> {
 
 fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let (view, key) = read(arguments)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(start::run(view, &key, &arguments.runtime_dir, &arguments.state_dir))
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(start::run(
+        view,
+        &key,
+        &arguments.runtime_dir,
+        &arguments.state_dir,
+    ))
 }
 
 /// To stderr, where journald picks it up. `PATHWEAVE_LOG=debug` says more.
@@ -73,10 +88,16 @@ fn log() {
     let filter = EnvFilter::try_from_env("PATHWEAVE_LOG")
         .unwrap_or_else(|_| EnvFilter::new("info,boringtun=off"));
     let journal = std::env::var_os("JOURNAL_STREAM").is_some();
-    let format = tracing_subscriber::fmt().with_env_filter(filter).with_target(false);
+    let format = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_target(false);
     let format = format.with_writer(std::io::stderr).with_ansi(false);
     // journald stamps each line itself.
-    if journal { format.without_time().init() } else { format.init() }
+    if journal {
+        format.without_time().init()
+    } else {
+        format.init()
+    }
 }
 
 fn code(error: &anyhow::Error) -> u8 {

@@ -59,7 +59,11 @@ impl Identity {
         let secret = x25519::StaticSecret::from(*private.as_bytes());
         let public = x25519::PublicKey::from(&secret);
         let limiter = Arc::new(RateLimiter::new(&public, HANDSHAKES_PER_SECOND));
-        Self { private: secret, public, limiter }
+        Self {
+            private: secret,
+            public,
+            limiter,
+        }
     }
 
     /// mac1, then the cookie when there are many, then whose key it is. `Err` is what to answer:
@@ -75,11 +79,16 @@ impl Identity {
             Err(TunnResult::WriteToNetwork(cookie)) => return Err(Outcome::Datagram(cookie.len())),
             Err(_) => return Err(Outcome::Refused),
         };
-        let Packet::HandshakeInit(initiation) = packet else { return Err(Outcome::Refused) };
+        let Packet::HandshakeInit(initiation) = packet else {
+            return Err(Outcome::Refused);
+        };
         let half = parse_handshake_anon(&self.private, &self.public, &initiation)
             .map_err(|_| Outcome::Refused)?;
         let key = PublicKey::from_bytes(half.peer_static_public).map_err(|_| Outcome::Refused)?;
-        Ok(Initiator { key, sender: half.peer_index })
+        Ok(Initiator {
+            key,
+            sender: half.peer_index,
+        })
     }
 
     /// Call once a second: opens a new budget of handshakes.

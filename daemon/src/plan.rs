@@ -92,7 +92,10 @@ pub struct RouteKey {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Target {
     Unreachable,
-    Device { name: InterfaceName, source: Option<IpAddr> },
+    Device {
+        name: InterfaceName,
+        source: Option<IpAddr>,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -116,12 +119,23 @@ impl PathAddresses {
         let ends = |path: &Path| {
             let of = |site, number| view.overlay.addresses(site, number);
             let number = path.id.number;
-            let own = of(site, number).into_iter().zip(of(site, PathNumber::FIRST));
+            let own = of(site, number)
+                .into_iter()
+                .zip(of(site, PathNumber::FIRST));
             let peer = path.id.peer;
-            let theirs = of(peer, number).into_iter().zip(of(peer, PathNumber::FIRST));
-            own.zip(theirs).map(|((ak, a1), (pk, p1))| [ak, a1, pk, p1]).collect()
+            let theirs = of(peer, number)
+                .into_iter()
+                .zip(of(peer, PathNumber::FIRST));
+            own.zip(theirs)
+                .map(|((ak, a1), (pk, p1))| [ak, a1, pk, p1])
+                .collect()
         };
-        view.paths().map(|(_, path)| Self { path: path.id, ends: ends(path) }).collect()
+        view.paths()
+            .map(|(_, path)| Self {
+                path: path.id,
+                ends: ends(path),
+            })
+            .collect()
     }
 
     /// We opened it (A_k → P_1), or the peer did (A_1 ← P_k).
@@ -152,8 +166,14 @@ pub fn desired(view: &View, paths: &BTreeMap<PathId, PathUse>) -> KernelState {
 }
 
 fn sysctls() -> Vec<Sysctl> {
-    let exactly = |name, value| Sysctl { name, value: SysctlValue::Exactly(value) };
-    let grow = |name| Sysctl { name, value: SysctlValue::ThirdAtLeast(TCP_BUFFER) };
+    let exactly = |name, value| Sysctl {
+        name,
+        value: SysctlValue::Exactly(value),
+    };
+    let grow = |name| Sysctl {
+        name,
+        value: SysctlValue::ThirdAtLeast(TCP_BUFFER),
+    };
     vec![
         exactly("net/mptcp/enabled", "1"),
         // One bad SYN would switch MPTCP off for the whole namespace for an hour.
@@ -179,13 +199,23 @@ fn host(address: IpAddr) -> IpNetwork {
 }
 
 fn everything(v6: bool) -> IpNetwork {
-    let (any, length): (IpAddr, u8) =
-        if v6 { (Ipv6Addr::UNSPECIFIED.into(), 0) } else { (Ipv4Addr::UNSPECIFIED.into(), 0) };
+    let (any, length): (IpAddr, u8) = if v6 {
+        (Ipv6Addr::UNSPECIFIED.into(), 0)
+    } else {
+        (Ipv4Addr::UNSPECIFIED.into(), 0)
+    };
     IpNetwork::new(any, length).unwrap_or_else(|_| any.into())
 }
 
 fn refuse(state: &mut KernelState, table: u32, destination: IpNetwork) {
-    state.routes.insert(RouteKey { table, destination, last: true }, Target::Unreachable);
+    state.routes.insert(
+        RouteKey {
+            table,
+            destination,
+            last: true,
+        },
+        Target::Unreachable,
+    );
 }
 
 fn refuse_overlay(state: &mut KernelState, overlay: OverlayPrefixes) {
@@ -201,7 +231,11 @@ fn own_address(state: &mut KernelState, view: &View, number: PathNumber) {
             continue;
         }
         let priority = FIRST_PRIORITY + u32::from(number.value());
-        state.rules.insert(Rule { from: address, table: table(number), priority });
+        state.rules.insert(Rule {
+            from: address,
+            table: table(number),
+            priority,
+        });
         refuse(state, table(number), everything(address.is_ipv6()));
     }
 }
@@ -221,12 +255,18 @@ fn peer_routes(
         if let Some(best) = best {
             via(state, view, MAIN_TABLE, destination, best);
         }
-        let others = peer.paths.iter().filter(|path| path.id.number != PathNumber::FIRST);
+        let others = peer
+            .paths
+            .iter()
+            .filter(|path| path.id.number != PathNumber::FIRST);
         for path in others.filter(|path| usage(path) != PathUse::Absent) {
             via(state, view, table(path.id.number), destination, path);
         }
     }
-    let present = peer.paths.iter().filter(|path| usage(path) != PathUse::Absent);
+    let present = peer
+        .paths
+        .iter()
+        .filter(|path| usage(path) != PathUse::Absent);
     for path in present.filter(|path| path.id.number != PathNumber::FIRST) {
         for address in view.overlay.addresses(peer.site.id, path.id.number) {
             via(state, view, MAIN_TABLE, host(address), path);
@@ -237,16 +277,32 @@ fn peer_routes(
 /// What is routed over whichever path is best: the peer's site address and its subnets.
 fn site_destinations(view: &View, peer: &Peer) -> Vec<IpNetwork> {
     let addresses = view.overlay.addresses(peer.site.id, PathNumber::FIRST);
-    addresses.into_iter().map(host).chain(peer.site.subnets.iter().copied()).collect()
+    addresses
+        .into_iter()
+        .map(host)
+        .chain(peer.site.subnets.iter().copied())
+        .collect()
 }
 
 fn via(state: &mut KernelState, view: &View, table: u32, destination: IpNetwork, path: &Path) {
     let own = view.overlay.addresses(view.site.id, PathNumber::FIRST);
-    let same = own.into_iter().find(|address| address.is_ipv6() == destination.is_ipv6());
+    let same = own
+        .into_iter()
+        .find(|address| address.is_ipv6() == destination.is_ipv6());
     // In a path's own table the source is given already: it is what the rule looks at.
     let source = if table == MAIN_TABLE { same } else { None };
-    let target = Target::Device { name: path.interface.clone(), source };
-    state.routes.insert(RouteKey { table, destination, last: false }, target);
+    let target = Target::Device {
+        name: path.interface.clone(),
+        source,
+    };
+    state.routes.insert(
+        RouteKey {
+            table,
+            destination,
+            last: false,
+        },
+        target,
+    );
 }
 
 /// The path that carries the site address: a live one, the cheapest, then the lowest number.
@@ -255,7 +311,10 @@ fn best_live<'a>(
     peer: &'a Peer,
     paths: &BTreeMap<PathId, PathUse>,
 ) -> Option<&'a Path> {
-    let live = peer.paths.iter().filter(|path| paths.get(&path.id) == Some(&PathUse::Live));
+    let live = peer
+        .paths
+        .iter()
+        .filter(|path| paths.get(&path.id) == Some(&PathUse::Live));
     live.min_by_key(|path| {
         let ours = view.site.links.get(path.link).map(|link| link.cost);
         let theirs = peer.site.links.get(path.remote_link).map(|link| link.cost);
@@ -265,13 +324,25 @@ fn best_live<'a>(
 
 /// A_k for k ≥ 2, IPv4 first, as far as the kernel has places.
 fn endpoints(view: &View, warnings: &mut Vec<String>) -> BTreeSet<IpAddr> {
-    let others = || numbers(view).into_iter().filter(|number| *number != PathNumber::FIRST);
+    let others = || {
+        numbers(view)
+            .into_iter()
+            .filter(|number| *number != PathNumber::FIRST)
+    };
     let site = view.site.id;
-    let v4 = others().filter_map(|number| view.overlay.address_v4(site, number)).map(IpAddr::V4);
-    let v6 = others().filter_map(|number| view.overlay.address_v6(site, number)).map(IpAddr::V6);
+    let v4 = others()
+        .filter_map(|number| view.overlay.address_v4(site, number))
+        .map(IpAddr::V4);
+    let v6 = others()
+        .filter_map(|number| view.overlay.address_v6(site, number))
+        .map(IpAddr::V6);
     let all: Vec<IpAddr> = v4.chain(v6).collect();
     if all.len() > ENDPOINTS {
-        let left_out: Vec<_> = all.iter().skip(ENDPOINTS).map(ToString::to_string).collect();
+        let left_out: Vec<_> = all
+            .iter()
+            .skip(ENDPOINTS)
+            .map(ToString::to_string)
+            .collect();
         warnings.push(format!(
             "the kernel has places for {ENDPOINTS} MPTCP endpoints in both families together: \
              connections get no subflow from {}",

@@ -34,7 +34,11 @@ pub enum UnknownPath {
     #[error("no site is called {asked:?}; this site's peers are: {known}")]
     Peer { asked: String, known: String },
     #[error("{peer} has no path {asked}; its paths are 1 to {last}")]
-    Number { peer: String, asked: u8, last: usize },
+    Number {
+        peer: String,
+        asked: u8,
+        last: usize,
+    },
 }
 
 #[derive(Debug)]
@@ -85,28 +89,56 @@ impl Site {
 
     /// The next thing to do at `now`; call until `None`.
     pub fn poll_action(&mut self, now: Instant) -> Option<Action> {
-        self.paths.iter_mut().find_map(|(path, entry)| entry.poll_action(*path, now))
+        self.paths
+            .iter_mut()
+            .find_map(|(path, entry)| entry.poll_action(*path, now))
     }
 
     /// When the machine wants to look again, and which path wants it.
     pub fn poll_timeout(&self) -> Option<(Instant, PathId)> {
-        self.paths.iter().map(|(path, entry)| (entry.poll_timeout(), *path)).min()
+        self.paths
+            .iter()
+            .map(|(path, entry)| (entry.poll_timeout(), *path))
+            .min()
     }
 
     /// What the kernel may use each path for.
     pub fn uses(&self) -> BTreeMap<PathId, PathUse> {
-        self.paths.iter().map(|(path, entry)| (*path, entry.path_use())).collect()
+        self.paths
+            .iter()
+            .map(|(path, entry)| (*path, entry.path_use()))
+            .collect()
+    }
+
+    /// Why a path is not up; `None` when it is.
+    pub fn reason(&self, path: PathId) -> Option<String> {
+        self.paths.get(&path)?.state().1
     }
 
     /// The path that a person named.
     pub fn find(&self, peer: &str, number: u8) -> Result<PathId, UnknownPath> {
-        let names = || self.view.peers.iter().map(|peer| peer.site.name.to_string());
-        let found = self.view.peers.iter().find(|candidate| candidate.site.name.as_str() == peer);
+        let names = || {
+            self.view
+                .peers
+                .iter()
+                .map(|peer| peer.site.name.to_string())
+        };
+        let found = self
+            .view
+            .peers
+            .iter()
+            .find(|candidate| candidate.site.name.as_str() == peer);
         let Some(found) = found else {
             let known = names().collect::<Vec<_>>().join(", ");
-            return Err(UnknownPath::Peer { asked: peer.to_owned(), known });
+            return Err(UnknownPath::Peer {
+                asked: peer.to_owned(),
+                known,
+            });
         };
-        let path = found.paths.iter().find(|path| path.id.number.value() == number);
+        let path = found
+            .paths
+            .iter()
+            .find(|path| path.id.number.value() == number);
         path.map(|path| path.id).ok_or_else(|| UnknownPath::Number {
             peer: peer.to_owned(),
             asked: number,

@@ -52,7 +52,10 @@ impl Tun {
             .map_err(explain)?;
         device.persist().map_err(explain)?;
         device.set_nonblocking(true).map_err(explain)?;
-        Ok(Self { name: name.clone(), device })
+        Ok(Self {
+            name: name.clone(),
+            device,
+        })
     }
 
     pub fn name(&self) -> &InterfaceName {
@@ -114,7 +117,11 @@ impl TunReader {
 
     /// Appends what one read gives to `plain`. `WouldBlock` when there is nothing to read.
     pub fn read(&mut self, tun: &Tun, plain: &mut Plain) -> io::Result<()> {
-        let Self { superpacket, packets, sizes } = self;
+        let Self {
+            superpacket,
+            packets,
+            sizes,
+        } = self;
         let count = tun.device.recv_multiple(superpacket, packets, sizes, 0)?;
         for (packet, size) in packets.iter().zip(sizes.iter()).take(count) {
             plain.push(packet.get(..*size).unwrap_or_default());
@@ -124,6 +131,7 @@ impl TunReader {
 }
 
 /// Writes batches to a TUN, neighbours of one flow coalesced.
+#[derive(Default)]
 pub struct TunWriter(GROTable);
 
 impl std::fmt::Debug for TunWriter {
@@ -132,16 +140,12 @@ impl std::fmt::Debug for TunWriter {
     }
 }
 
-impl Default for TunWriter {
-    fn default() -> Self {
-        Self(GROTable::default())
-    }
-}
-
 impl TunWriter {
     /// Writes and clears `plain`.
     pub fn write(&mut self, tun: &Tun, plain: &mut Plain) -> io::Result<()> {
-        let written = tun.device.send_multiple(&mut self.0, plain.slots_mut(), HEADROOM);
+        let written = tun
+            .device
+            .send_multiple(&mut self.0, plain.slots_mut(), HEADROOM);
         plain.clear();
         written.map(|_| ())
     }

@@ -69,7 +69,12 @@ impl Counters {
 impl Tunnel {
     pub fn new(identity: &Identity, parts: Parts) -> Self {
         let session = Mutex::new(Session::new(identity, parts.key, parts.index));
-        Self { parts, session, remote: Mutex::new(None), counters: Counters::default() }
+        Self {
+            parts,
+            session,
+            remote: Mutex::new(None),
+            counters: Counters::default(),
+        }
     }
 
     pub fn path(&self) -> PathId {
@@ -145,7 +150,9 @@ impl Tunnel {
     /// Pads with zeros, but never beyond the MTU, as Linux does.
     fn pad(&self, slot: &mut Vec<u8>) {
         let length = slot.len() - HEADROOM;
-        let padded = length.next_multiple_of(PADDING).min(usize::from(self.parts.mtu));
+        let padded = length
+            .next_multiple_of(PADDING)
+            .min(usize::from(self.parts.mtu));
         slot.resize(HEADROOM + padded.max(length), 0);
     }
 }

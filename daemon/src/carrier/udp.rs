@@ -1,7 +1,10 @@
 //! One UDP socket per link and family, bound to the link's device or source address; batches by
 //! quinn-udp, with segmentation and receive offload where the kernel has them.
 
-#![allow(clippy::wildcard_enum_match_arm, reason = "io::ErrorKind grows with every release")]
+#![allow(
+    clippy::wildcard_enum_match_arm,
+    reason = "io::ErrorKind grows with every release"
+)]
 
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -55,7 +58,11 @@ pub struct BindTo {
 impl BindTo {
     /// Every address of a family.
     pub fn any(v6: bool) -> IpAddr {
-        if v6 { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() }
+        if v6 {
+            Ipv6Addr::UNSPECIFIED.into()
+        } else {
+            Ipv4Addr::UNSPECIFIED.into()
+        }
     }
 }
 
@@ -68,23 +75,29 @@ pub struct UdpSocket {
 impl UdpSocket {
     pub fn open(to: &BindTo) -> Result<Self, CarrierError> {
         let address = SocketAddr::new(to.source, to.port);
-        let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+        let socket = Socket::new(
+            Domain::for_address(address),
+            Type::DGRAM,
+            Some(Protocol::UDP),
+        )?;
         if address.is_ipv6() {
             socket.set_only_v6(true)?;
         }
         if let Some(interface) = &to.interface {
-            socket.bind_device(Some(interface.as_str().as_bytes())).map_err(|error| {
-                match error.kind() {
+            socket
+                .bind_device(Some(interface.as_str().as_bytes()))
+                .map_err(|error| match error.kind() {
                     io::ErrorKind::PermissionDenied => CarrierError::NotPermitted,
                     _ => CarrierError::NoDevice(interface.clone()),
-                }
-            })?;
+                })?;
         }
-        socket.bind(&address.into()).map_err(|error| match error.kind() {
-            io::ErrorKind::AddrInUse => CarrierError::PortInUse(to.port),
-            io::ErrorKind::AddrNotAvailable => CarrierError::NoSource(to.source),
-            _ => CarrierError::Other(error),
-        })?;
+        socket
+            .bind(&address.into())
+            .map_err(|error| match error.kind() {
+                io::ErrorKind::AddrInUse => CarrierError::PortInUse(to.port),
+                io::ErrorKind::AddrNotAvailable => CarrierError::NoSource(to.source),
+                _ => CarrierError::Other(error),
+            })?;
         widen(&socket);
         let state = UdpSocketState::new((&socket).into())?;
         Ok(Self { socket, state })
@@ -116,15 +129,21 @@ impl UdpSocket {
             // (EMSGSIZE): those of them that fit still get through one by one.
             Err(error) if run.count > 1 && error.kind() != io::ErrorKind::WouldBlock => {
                 let each = run.bytes.chunks(run.size);
-                each.map(|datagram| self.transmit(datagram, None, to)).fold(Ok(()), Result::and)
+                each.map(|datagram| self.transmit(datagram, None, to))
+                    .fold(Ok(()), Result::and)
             }
             result => result,
         }
     }
 
     fn transmit(&self, contents: &[u8], size: Option<usize>, to: SocketAddr) -> io::Result<()> {
-        let transmit =
-            Transmit { destination: to, ecn: None, contents, segment_size: size, src_ip: None };
+        let transmit = Transmit {
+            destination: to,
+            ecn: None,
+            contents,
+            segment_size: size,
+            src_ip: None,
+        };
         self.state.try_send((&self.socket).into(), &transmit)
     }
 }
@@ -158,7 +177,10 @@ pub struct Inbox {
 
 impl Default for Inbox {
     fn default() -> Self {
-        Self { bytes: vec![0; SLOTS * SLOT], metas: [RecvMeta::default(); SLOTS] }
+        Self {
+            bytes: vec![0; SLOTS * SLOT],
+            metas: [RecvMeta::default(); SLOTS],
+        }
     }
 }
 
@@ -172,7 +194,9 @@ impl Inbox {
         let mut slots = self.bytes.chunks_mut(SLOT).map(IoSliceMut::new);
         let mut slots: [IoSliceMut<'_>; SLOTS] =
             std::array::from_fn(|_| slots.next().unwrap_or_else(|| IoSliceMut::new(&mut [])));
-        let count = socket.state.recv((&socket.socket).into(), &mut slots, &mut self.metas)?;
+        let count = socket
+            .state
+            .recv((&socket.socket).into(), &mut slots, &mut self.metas)?;
         let messages = self.bytes.chunks(SLOT).zip(self.metas.iter()).take(count);
         Ok(messages.map(|(slot, meta)| {
             let bytes = slot.get(..meta.len).unwrap_or_default();

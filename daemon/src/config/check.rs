@@ -15,12 +15,23 @@ use super::section::{Section, wrong_type};
 
 /// All keys that the file may hold, by table: what the reference example must explain.
 pub const KEYS: [(&str, &[&str]); 4] = [
-    ("the file", &["overlay", "listen_port", "leak_guard", "site", "path"]),
+    (
+        "the file",
+        &["overlay", "listen_port", "leak_guard", "site", "path"],
+    ),
     ("a site", &["id", "public_key", "kind", "subnets", "links"]),
     (
         "a link",
         &[
-            "name", "interface", "source", "endpoint", "cost", "up", "down", "mtu", "public_key",
+            "name",
+            "interface",
+            "source",
+            "endpoint",
+            "cost",
+            "up",
+            "down",
+            "mtu",
+            "public_key",
         ],
     ),
     ("a path", &["between"]),
@@ -35,7 +46,11 @@ pub(super) fn fleet(text: &str) -> Result<Fleet, Vec<Problem>> {
         .iter()
         .map(|error| {
             let place = error.span().unwrap_or(0..0);
-            Problem::new(place, error.message().trim(), "mend the TOML here; see toml.io")
+            Problem::new(
+                place,
+                error.message().trim(),
+                "mend the TOML here; see toml.io",
+            )
         })
         .collect();
     if !problems.is_empty() {
@@ -44,14 +59,25 @@ pub(super) fn fleet(text: &str) -> Result<Fleet, Vec<Problem>> {
     let file = Section::new(root.get_ref(), 0..0, "the file", KEYS[0].1, &mut problems);
     let overlay = overlay(&file, &mut problems);
     let listen_port = listen_port(&file, &mut problems);
-    let leak_guard = file.boolean("leak_guard", &mut problems).is_none_or(|(guard, _)| guard);
+    let leak_guard = file
+        .boolean("leak_guard", &mut problems)
+        .is_none_or(|(guard, _)| guard);
     let sites = sites(root.get_ref(), listen_port, &mut problems);
     across::sites(&sites, overlay, &mut problems);
     let pairings = across::pairings(&file, &sites, &mut problems);
-    let sites: BTreeMap<_, _> = sites.into_iter().map(|named| (named.site.id, named.site)).collect();
+    let sites: BTreeMap<_, _> = sites
+        .into_iter()
+        .map(|named| (named.site.id, named.site))
+        .collect();
     match overlay {
         Some(overlay) if problems.is_empty() => {
-            let fleet = Fleet { overlay, listen_port, leak_guard, sites, pairings };
+            let fleet = Fleet {
+                overlay,
+                listen_port,
+                leak_guard,
+                sites,
+                pairings,
+            };
             across::paths(&fleet).map_or(Ok(fleet), |problem| Err(vec![problem]))
         }
         _ => Err(problems),
@@ -59,7 +85,9 @@ pub(super) fn fleet(text: &str) -> Result<Fleet, Vec<Problem>> {
 }
 
 fn listen_port(file: &Section<'_, '_>, problems: &mut Vec<Problem>) -> u16 {
-    let Some((port, place)) = file.integer("listen_port", problems) else { return DEFAULT_PORT };
+    let Some((port, place)) = file.integer("listen_port", problems) else {
+        return DEFAULT_PORT;
+    };
     match u16::try_from(port) {
         Ok(port) if port > 0 => port,
         Ok(_) | Err(_) => {
@@ -100,7 +128,9 @@ fn overlay(file: &Section<'_, '_>, problems: &mut Vec<Problem>) -> Option<Overla
     let prefixes = OverlayPrefixes::new(v4, v6);
     if prefixes.is_none() && problems.len() == before {
         let what = "the overlay has no prefix";
-        let place = texts.first().map_or(file.place(), |(_, place)| place.clone());
+        let place = texts
+            .first()
+            .map_or(file.place(), |(_, place)| place.clone());
         problems.push(Problem::new(place, what, REMEDY));
     }
     prefixes
@@ -113,7 +143,12 @@ fn sites(root: &DeTable<'_>, port: u16, problems: &mut Vec<Problem>) -> Vec<site
         return Vec::new();
     };
     let Some(table) = value.get_ref().as_table() else {
-        problems.push(wrong_type("site", value.span(), "tables: [site.nara]", value.get_ref()));
+        problems.push(wrong_type(
+            "site",
+            value.span(),
+            "tables: [site.nara]",
+            value.get_ref(),
+        ));
         return Vec::new();
     };
     let mut sites = Vec::new();
@@ -123,12 +158,21 @@ fn sites(root: &DeTable<'_>, port: u16, problems: &mut Vec<Problem>) -> Vec<site
             Some(inside) => {
                 sites.extend(site::read(name.get_ref(), inside, place, port, problems));
             }
-            None => problems.push(wrong_type("site", place, "a table: [site.nara]", value.get_ref())),
+            None => problems.push(wrong_type(
+                "site",
+                place,
+                "a table: [site.nara]",
+                value.get_ref(),
+            )),
         }
     }
     if table.len() == 1 {
         let what = "the file describes one site only";
-        problems.push(Problem::new(value.span(), what, "describe the other site as well"));
+        problems.push(Problem::new(
+            value.span(),
+            what,
+            "describe the other site as well",
+        ));
     }
     sites
 }

@@ -1,7 +1,10 @@
 //! The private key's file, WireGuard's format: one line. This file does I/O, the only one of its
 //! room beside the fleet file's own reading.
 
-#![allow(clippy::wildcard_enum_match_arm, reason = "io::ErrorKind grows with every release")]
+#![allow(
+    clippy::wildcard_enum_match_arm,
+    reason = "io::ErrorKind grows with every release"
+)]
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -34,7 +37,10 @@ pub fn read_private_key(path: &Path) -> Result<PrivateKey, KeyFileError> {
     let name = || path.display().to_string();
     let unreadable = |error: io::Error| match error.kind() {
         io::ErrorKind::NotFound => KeyFileError::Missing(name()),
-        _ => KeyFileError::Unreadable { path: name(), error },
+        _ => KeyFileError::Unreadable {
+            path: name(),
+            error,
+        },
     };
     let mode = fs::metadata(path).map_err(unreadable)?.mode() & 0o7777;
     if mode & 0o077 != 0 {
@@ -46,5 +52,8 @@ pub fn read_private_key(path: &Path) -> Result<PrivateKey, KeyFileError> {
     if text.len() as u64 > LONGEST {
         return Err(KeyFileError::TooLong { path: name() });
     }
-    text.trim().parse().map_err(|error| KeyFileError::Invalid { path: name(), error })
+    text.trim().parse().map_err(|error| KeyFileError::Invalid {
+        path: name(),
+        error,
+    })
 }

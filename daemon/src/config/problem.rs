@@ -19,7 +19,11 @@ impl Problem {
         what: impl Into<String>,
         remedy: impl Into<String>,
     ) -> Self {
-        Self { place, what: what.into(), remedy: remedy.into() }
+        Self {
+            place,
+            what: what.into(),
+            remedy: remedy.into(),
+        }
     }
 }
 
@@ -36,7 +40,11 @@ impl std::error::Error for ConfigErrors {}
 impl ConfigErrors {
     pub(super) fn new(file: &str, text: &str, mut problems: Vec<Problem>) -> Self {
         problems.sort_by_key(|problem| (problem.place.start, problem.place.end));
-        Self { file: file.to_owned(), text: text.to_owned(), problems }
+        Self {
+            file: file.to_owned(),
+            text: text.to_owned(),
+            problems,
+        }
     }
 
     /// How many errors there are.
@@ -45,7 +53,11 @@ impl ConfigErrors {
     }
 
     pub fn render(&self, color: bool) -> String {
-        let renderer = if color { Renderer::styled() } else { Renderer::plain() };
+        let renderer = if color {
+            Renderer::styled()
+        } else {
+            Renderer::plain()
+        };
         let one = |problem: &Problem| {
             let end = problem.place.end.min(self.text.len());
             let place = problem.place.start.min(end)..end;
@@ -58,7 +70,11 @@ impl ConfigErrors {
                 .element(Level::HELP.message(&problem.remedy));
             renderer.render(&[group])
         };
-        self.problems.iter().map(one).collect::<Vec<_>>().join("\n\n")
+        self.problems
+            .iter()
+            .map(one)
+            .collect::<Vec<_>>()
+            .join("\n\n")
     }
 }
 

@@ -28,7 +28,12 @@ impl<'t, 'i> Section<'t, 'i> {
         keys: &'static [&'static str],
         problems: &mut Vec<Problem>,
     ) -> Self {
-        let section = Self { table, place, name: name.into(), keys };
+        let section = Self {
+            table,
+            place,
+            name: name.into(),
+            keys,
+        };
         section.refuse_unknown(problems);
         section
     }
@@ -104,7 +109,9 @@ impl<'t, 'i> Section<'t, 'i> {
 
     fn value(&self, key: &str) -> Option<At<&'t DeValue<'i>>> {
         debug_assert!(self.keys.contains(&key), "{key} is not in the list of keys");
-        self.table.get(key).map(|value| (value.get_ref(), value.span()))
+        self.table
+            .get(key)
+            .map(|value| (value.get_ref(), value.span()))
     }
 
     fn read<T>(
@@ -150,8 +157,13 @@ pub(super) fn wrong_type(
 
 /// The known word that differs from `word` by two letters at most.
 fn nearest(word: &str, known: &[&'static str]) -> Option<&'static str> {
-    let ranked = known.iter().map(|candidate| (distance(word, candidate), *candidate));
-    ranked.min().filter(|(distance, _)| *distance <= 2).map(|(_, candidate)| candidate)
+    let ranked = known
+        .iter()
+        .map(|candidate| (distance(word, candidate), *candidate));
+    ranked
+        .min()
+        .filter(|(distance, _)| *distance <= 2)
+        .map(|(_, candidate)| candidate)
 }
 
 /// Levenshtein's distance.

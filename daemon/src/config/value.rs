@@ -23,7 +23,9 @@ pub(super) fn endpoint(text: &str, default_port: u16) -> Result<Endpoint, &'stat
         None if text.matches(':').count() > 1 => {
             return Err("an IPv6 address stands in brackets");
         }
-        None => text.split_once(':').map_or((text, None), |(host, port)| (host, Some(port))),
+        None => text
+            .split_once(':')
+            .map_or((text, None), |(host, port)| (host, Some(port))),
     };
     let port = match port {
         None => default_port,

@@ -23,10 +23,21 @@ pub enum ViewError {
 impl Fleet {
     /// The daemon finds itself by its own public key.
     pub fn view(&self, key: &PublicKey) -> Result<View, ViewError> {
-        let site = self.sites.values().find(|site| site.public_key == *key).ok_or_else(|| {
-            let sites: Vec<_> = self.sites.values().map(|site| site.name.to_string()).collect();
-            ViewError::UnknownKey { key: *key, sites: sites.join(", ") }
-        })?;
+        let site = self
+            .sites
+            .values()
+            .find(|site| site.public_key == *key)
+            .ok_or_else(|| {
+                let sites: Vec<_> = self
+                    .sites
+                    .values()
+                    .map(|site| site.name.to_string())
+                    .collect();
+                ViewError::UnknownKey {
+                    key: *key,
+                    sites: sites.join(", "),
+                }
+            })?;
         if site.kind == SiteKind::WireGuard {
             return Err(ViewError::PlainWireGuard(site.name.to_string()));
         }
@@ -42,23 +53,38 @@ impl Fleet {
 
     fn peer(&self, here: &Site, there: &Site) -> Peer {
         let pairs = self.pairs(here, there);
-        let paths = pairs.iter().zip(1..).filter_map(|((ours, theirs), number)| {
-            let id = PathId { peer: there.id, number: PathNumber::new(number)? };
-            path(id, (here, *ours), (there, *theirs))
-        });
-        Peer { paths: paths.collect(), site: there.clone() }
+        let paths = pairs
+            .iter()
+            .zip(1..)
+            .filter_map(|((ours, theirs), number)| {
+                let id = PathId {
+                    peer: there.id,
+                    number: PathNumber::new(number)?,
+                };
+                path(id, (here, *ours), (there, *theirs))
+            });
+        Peer {
+            paths: paths.collect(),
+            site: there.clone(),
+        }
     }
 
     /// Link of `here` and link of `there` of each path, in order of its number.
     pub(super) fn pairs(&self, here: &Site, there: &Site) -> Vec<(usize, usize)> {
         let link_of = |between: &[(SiteId, usize); 2], site: SiteId| {
-            between.iter().find(|(id, _)| *id == site).map(|(_, link)| *link)
+            between
+                .iter()
+                .find(|(id, _)| *id == site)
+                .map(|(_, link)| *link)
         };
         let explicit: Vec<_> = self
             .pairings
             .iter()
             .filter_map(|pairing| {
-                Some((link_of(&pairing.between, here.id)?, link_of(&pairing.between, there.id)?))
+                Some((
+                    link_of(&pairing.between, here.id)?,
+                    link_of(&pairing.between, there.id)?,
+                ))
             })
             .collect();
         if !explicit.is_empty() {
@@ -72,7 +98,9 @@ impl Fleet {
             (SiteKind::WireGuard, SiteKind::Pathweave) => ours,
             (SiteKind::Pathweave, SiteKind::Pathweave) => ours.max(theirs),
         };
-        (0..count).map(|k| (k % ours.max(1), k % theirs.max(1))).collect()
+        (0..count)
+            .map(|k| (k % ours.max(1), k % theirs.max(1)))
+            .collect()
     }
 }
 

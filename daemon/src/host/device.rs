@@ -29,7 +29,10 @@ pub struct Device {
 
 impl Device {
     pub fn is_ours(&self) -> bool {
-        let marked = self.alias.as_deref().is_some_and(|alias| alias.starts_with(ALIAS));
+        let marked = self
+            .alias
+            .as_deref()
+            .is_some_and(|alias| alias.starts_with(ALIAS));
         marked && self.name.starts_with(InterfaceName::OURS)
     }
 
@@ -42,8 +45,16 @@ impl Device {
                 _ => {}
             }
         }
-        let running = message.header.flags.contains(LinkFlags::Running | LinkFlags::Up);
-        Some(Self { index: message.header.index, name: name?, alias, running })
+        let running = message
+            .header
+            .flags
+            .contains(LinkFlags::Running | LinkFlags::Up);
+        Some(Self {
+            index: message.header.index,
+            name: name?,
+            alias,
+            running,
+        })
     }
 }
 
@@ -51,7 +62,10 @@ impl Host {
     /// All devices of this network namespace.
     pub fn devices(&self) -> Result<Vec<Device>, HostError> {
         let dump = RouteNetlinkMessage::GetLink(LinkMessage::default());
-        let answers = self.netlink.dump(dump).map_err(HostError::object("devices"))?;
+        let answers = self
+            .netlink
+            .dump(dump)
+            .map_err(HostError::object("devices"))?;
         let devices = answers.into_iter().filter_map(|answer| match answer {
             RouteNetlinkMessage::NewLink(message) => Device::of(&message),
             _ => None,
@@ -61,35 +75,46 @@ impl Host {
 
     /// The device of that name, if there is one.
     pub fn device(&self, name: &InterfaceName) -> Result<Option<Device>, HostError> {
-        Ok(self.devices()?.into_iter().find(|device| device.name == name.as_str()))
+        Ok(self
+            .devices()?
+            .into_iter()
+            .find(|device| device.name == name.as_str()))
     }
 
     /// All addresses of this network namespace, with the index of their device.
     pub fn all_addresses(&self) -> Result<Vec<(u32, IpAddr)>, HostError> {
         let dump = RouteNetlinkMessage::GetAddress(AddressMessage::default());
-        let answers = self.netlink.dump(dump).map_err(HostError::object("addresses"))?;
+        let answers = self
+            .netlink
+            .dump(dump)
+            .map_err(HostError::object("addresses"))?;
         let mut found = Vec::new();
         for answer in answers {
-            let RouteNetlinkMessage::NewAddress(message) = answer else { continue };
-            found.extend(message.attributes.iter().filter_map(|attribute| match attribute {
-                AddressAttribute::Address(address) => Some((message.header.index, *address)),
-                _ => None,
-            }));
+            let RouteNetlinkMessage::NewAddress(message) = answer else {
+                continue;
+            };
+            found.extend(
+                message
+                    .attributes
+                    .iter()
+                    .filter_map(|attribute| match attribute {
+                        AddressAttribute::Address(address) => {
+                            Some((message.header.index, *address))
+                        }
+                        _ => None,
+                    }),
+            );
         }
         Ok(found)
     }
 
     /// Marks a TUN as ours and makes it ready: alias, MTU, segments, sysctls, up.
-    pub fn prepare_tun(
-        &self,
-        name: &InterfaceName,
-        mtu: u16,
-        what: &str,
-    ) -> Result<(), HostError> {
+    pub fn prepare_tun(&self, name: &InterfaceName, mtu: u16, what: &str) -> Result<(), HostError> {
         let missing = || std::io::Error::from(std::io::ErrorKind::NotFound);
         let device = self.device(name)?;
-        let device =
-            device.ok_or_else(missing).map_err(HostError::object(format!("device {name}")))?;
+        let device = device
+            .ok_or_else(missing)
+            .map_err(HostError::object(format!("device {name}")))?;
         sysctl::write(&format!("net/ipv4/conf/{name}/rp_filter"), "2")?;
         // No link-local address: nothing but our routes may use the tunnel.
         if let Err(error) = sysctl::write(&format!("net/ipv6/conf/{name}/addr_gen_mode"), "1") {

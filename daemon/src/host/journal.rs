@@ -50,7 +50,10 @@ impl Journal {
             Err(error) => return Err(failure(&path, error)),
         };
         let here = old.filter(|entry| entry.place == place);
-        let entry = here.unwrap_or_else(|| Entry { place, ..Entry::default() });
+        let entry = here.unwrap_or_else(|| Entry {
+            place,
+            ..Entry::default()
+        });
         Ok(Self { path, entry })
     }
 
@@ -66,18 +69,34 @@ impl Journal {
         desired: &KernelState,
     ) -> Result<(), HostError> {
         let mut entry = self.entry.clone();
-        for network in desired.ours.iter().filter(|n| !self.entry.overlay.contains(n)) {
+        for network in desired
+            .ours
+            .iter()
+            .filter(|n| !self.entry.overlay.contains(n))
+        {
             entry.overlay.push(*network);
         }
         for wanted in &desired.sysctls {
-            let Some(ours) = sysctl::wanted(wanted) else { continue };
-            let Ok(before) = sysctl::read(wanted.name) else { continue };
-            entry.sysctls.entry(wanted.name.to_owned()).or_insert(Original { before, ours });
+            let Some(ours) = sysctl::wanted(wanted) else {
+                continue;
+            };
+            let Ok(before) = sysctl::read(wanted.name) else {
+                continue;
+            };
+            entry
+                .sysctls
+                .entry(wanted.name.to_owned())
+                .or_insert(Original { before, ours });
         }
         if entry.limits.is_none() && !desired.addresses.is_empty() {
-            let before = netlink.limits().map_err(HostError::object("MPTCP limits"))?;
+            let before = netlink
+                .limits()
+                .map_err(HostError::object("MPTCP limits"))?;
             let enough = u32::try_from(crate::plan::ENDPOINTS).unwrap_or(u32::MAX);
-            let ours = Limits { subflows: before.subflows.max(enough), ..before };
+            let ours = Limits {
+                subflows: before.subflows.max(enough),
+                ..before
+            };
             entry.limits = Some((before, ours));
         }
         if entry == self.entry {
@@ -102,12 +121,18 @@ impl Journal {
             && netlink.limits().is_ok_and(|now| now == ours)
         {
             failures.extend(
-                netlink.set_limits(before).map_err(HostError::object("MPTCP limits")).err(),
+                netlink
+                    .set_limits(before)
+                    .map_err(HostError::object("MPTCP limits"))
+                    .err(),
             );
         }
         if failures.is_empty() {
             let place = std::mem::take(&mut self.entry.place);
-            self.entry = Entry { place, ..Entry::default() };
+            self.entry = Entry {
+                place,
+                ..Entry::default()
+            };
             match fs::remove_file(&self.path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     failures.push(failure(&self.path, error));
@@ -120,7 +145,10 @@ impl Journal {
 }
 
 fn failure(path: &Path, error: io::Error) -> HostError {
-    HostError::Journal { path: path.display().to_string(), error }
+    HostError::Journal {
+        path: path.display().to_string(),
+        error,
+    }
 }
 
 fn place() -> io::Result<String> {

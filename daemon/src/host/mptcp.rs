@@ -55,22 +55,33 @@ impl Netlink {
     /// The endpoints whose address lies in `ours`.
     pub(super) fn endpoints(&self, ours: &[IpNetwork]) -> io::Result<Vec<Endpoint>> {
         let answers = self.pm(GET_ADDR, Vec::new(), NLM_F_DUMP)?;
-        let endpoints = answers.iter().flat_map(|answer| &answer.attributes).filter_map(endpoint);
+        let endpoints = answers
+            .iter()
+            .flat_map(|answer| &answer.attributes)
+            .filter_map(endpoint);
         Ok(endpoints
-            .filter(|endpoint| ours.iter().any(|network| network.contains(endpoint.address)))
+            .filter(|endpoint| {
+                ours.iter()
+                    .any(|network| network.contains(endpoint.address))
+            })
             .collect())
     }
 
     pub(super) fn add_endpoint(&self, address: IpAddr) -> io::Result<()> {
         let mut nested = address_attributes(address);
-        nested.push(DefaultNla::new(ADDR_FLAGS, FLAG_SUBFLOW.to_ne_bytes().to_vec()));
-        self.pm(ADD_ADDR, vec![nest(ATTR_ADDR, &nested)], NLM_F_ACK).map(|_| ())
+        nested.push(DefaultNla::new(
+            ADDR_FLAGS,
+            FLAG_SUBFLOW.to_ne_bytes().to_vec(),
+        ));
+        self.pm(ADD_ADDR, vec![nest(ATTR_ADDR, &nested)], NLM_F_ACK)
+            .map(|_| ())
     }
 
     pub(super) fn remove_endpoint(&self, endpoint: Endpoint) -> io::Result<()> {
         let mut nested = address_attributes(endpoint.address);
         nested.push(DefaultNla::new(ADDR_ID, vec![endpoint.id]));
-        self.pm(DEL_ADDR, vec![nest(ATTR_ADDR, &nested)], NLM_F_ACK).map(|_| ())
+        self.pm(DEL_ADDR, vec![nest(ATTR_ADDR, &nested)], NLM_F_ACK)
+            .map(|_| ())
     }
 
     pub(super) fn limits(&self) -> io::Result<Limits> {
@@ -96,7 +107,10 @@ impl Netlink {
     }
 
     fn pm(&self, command: u8, attributes: Vec<DefaultNla>, flags: u16) -> io::Result<Vec<Pm>> {
-        let mut message = GenlMessage::from_payload(Pm { command, attributes });
+        let mut message = GenlMessage::from_payload(Pm {
+            command,
+            attributes,
+        });
         message.set_resolved_family_id(self.pm_family()?);
         let answers = ask(&self.generic, message, flags)?;
         Ok(answers.into_iter().map(|answer| answer.payload).collect())
@@ -104,12 +118,18 @@ impl Netlink {
 
     fn pm_family(&self) -> io::Result<u16> {
         let nlas = vec![GenlCtrlAttrs::FamilyName(FAMILY.to_owned())];
-        let request = GenlMessage::from_payload(GenlCtrl { cmd: GenlCtrlCmd::GetFamily, nlas });
-        let answers = ask(&self.generic, request, NLM_F_ACK)?;
-        let id = answers.iter().flat_map(|answer| &answer.payload.nlas).find_map(|nla| match nla {
-            GenlCtrlAttrs::FamilyId(id) => Some(*id),
-            _ => None,
+        let request = GenlMessage::from_payload(GenlCtrl {
+            cmd: GenlCtrlCmd::GetFamily,
+            nlas,
         });
+        let answers = ask(&self.generic, request, NLM_F_ACK)?;
+        let id = answers
+            .iter()
+            .flat_map(|answer| &answer.payload.nlas)
+            .find_map(|nla| match nla {
+                GenlCtrlAttrs::FamilyId(id) => Some(*id),
+                _ => None,
+            });
         id.ok_or_else(|| io::Error::other("the kernel has no MPTCP path manager"))
     }
 }
@@ -147,7 +167,10 @@ impl Emitable for Pm {
 
 impl ParseableParametrized<[u8], GenlHeader> for Pm {
     fn parse_with_param(bytes: &[u8], header: GenlHeader) -> Result<Self, DecodeError> {
-        Ok(Self { command: header.cmd, attributes: attributes(bytes)? })
+        Ok(Self {
+            command: header.cmd,
+            attributes: attributes(bytes)?,
+        })
     }
 }
 
@@ -175,7 +198,10 @@ fn address_attributes(address: IpAddr) -> Vec<DefaultNla> {
         IpAddr::V4(v4) => (AF_INET, ADDR_ADDR4, v4.octets().to_vec()),
         IpAddr::V6(v6) => (AF_INET6, ADDR_ADDR6, v6.octets().to_vec()),
     };
-    vec![DefaultNla::new(ADDR_FAMILY, family.to_ne_bytes().to_vec()), DefaultNla::new(kind, bytes)]
+    vec![
+        DefaultNla::new(ADDR_FAMILY, family.to_ne_bytes().to_vec()),
+        DefaultNla::new(kind, bytes),
+    ]
 }
 
 fn endpoint(attribute: &DefaultNla) -> Option<Endpoint> {
@@ -192,5 +218,8 @@ fn endpoint(attribute: &DefaultNla) -> Option<Endpoint> {
             _ => {}
         }
     }
-    Some(Endpoint { address: address?, id })
+    Some(Endpoint {
+        address: address?,
+        id,
+    })
 }

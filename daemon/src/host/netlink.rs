@@ -88,7 +88,9 @@ fn collect<I: NetlinkDeserializable>(mut bytes: &[u8], answers: &mut Vec<I>) -> 
             NetlinkPayload::Noop | NetlinkPayload::Overrun(_) => {}
             _ => return Err(io::Error::other("a netlink message of an unknown kind")),
         }
-        bytes = bytes.get(length.next_multiple_of(4).max(4)..).unwrap_or_default();
+        bytes = bytes
+            .get(length.next_multiple_of(4).max(4)..)
+            .unwrap_or_default();
     }
     Ok(false)
 }

@@ -49,7 +49,10 @@ pub(super) fn check() -> Result<(), HostError> {
 
 fn list() -> Option<String> {
     let output = run(&["--stateless", "list", "table", "inet", Guard::TABLE], "").ok()?;
-    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+    output
+        .status
+        .success()
+        .then(|| String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 fn script(text: &str) -> Result<(), HostError> {
@@ -58,10 +61,15 @@ fn script(text: &str) -> Result<(), HostError> {
         return Ok(());
     }
     let said = String::from_utf8_lossy(&output.stderr);
-    Err(HostError::Nft(said.lines().next().unwrap_or("no reason given").to_owned()))
+    Err(HostError::Nft(
+        said.lines().next().unwrap_or("no reason given").to_owned(),
+    ))
 }
 
-#[expect(clippy::disallowed_methods, reason = "nft has no library with a fitting licence")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "nft has no library with a fitting licence"
+)]
 fn run(arguments: &[&str], input: &str) -> std::io::Result<Output> {
     let mut child = Command::new("nft")
         .args(arguments)

@@ -28,12 +28,26 @@ impl Host {
         let netlink = &self.netlink;
         Ok(Observed {
             addresses: self.addresses(ours)?.into_iter().collect(),
-            routes: self.routes()?.into_iter().map(|route| (route.key, route)).collect(),
+            routes: self
+                .routes()?
+                .into_iter()
+                .map(|route| (route.key, route))
+                .collect(),
             rules: self.rules()?,
-            endpoints: netlink.endpoints(ours).map_err(HostError::object("MPTCP endpoints"))?,
-            limits: Some(netlink.limits().map_err(HostError::object("MPTCP limits"))?),
+            endpoints: netlink
+                .endpoints(ours)
+                .map_err(HostError::object("MPTCP endpoints"))?,
+            limits: Some(
+                netlink
+                    .limits()
+                    .map_err(HostError::object("MPTCP limits"))?,
+            ),
             guard: self.nft.observe().cloned(),
-            devices: self.devices()?.into_iter().map(|d| (d.name, d.index)).collect(),
+            devices: self
+                .devices()?
+                .into_iter()
+                .map(|d| (d.name, d.index))
+                .collect(),
         })
     }
 }

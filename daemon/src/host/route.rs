@@ -27,24 +27,34 @@ pub struct KernelRoute {
 }
 
 fn family(v6: bool) -> AddressFamily {
-    if v6 { AddressFamily::Inet6 } else { AddressFamily::Inet }
+    if v6 {
+        AddressFamily::Inet6
+    } else {
+        AddressFamily::Inet
+    }
 }
 
 impl Host {
     /// Our addresses on the loopback device, as far as they lie in `ours`.
     pub(super) fn addresses(&self, ours: &[IpNetwork]) -> Result<Vec<IpAddr>, HostError> {
         let dump = RouteNetlinkMessage::GetAddress(AddressMessage::default());
-        let answers = self.netlink.dump(dump).map_err(HostError::object("addresses"))?;
+        let answers = self
+            .netlink
+            .dump(dump)
+            .map_err(HostError::object("addresses"))?;
         let addresses = answers.into_iter().filter_map(|answer| match answer {
-            RouteNetlinkMessage::NewAddress(message) if message.header.index == LOOPBACK => {
-                message.attributes.into_iter().find_map(|attribute| match attribute {
+            RouteNetlinkMessage::NewAddress(message) if message.header.index == LOOPBACK => message
+                .attributes
+                .into_iter()
+                .find_map(|attribute| match attribute {
                     AddressAttribute::Address(address) => Some(address),
                     _ => None,
-                })
-            }
+                }),
             _ => None,
         });
-        Ok(addresses.filter(|address| ours.iter().any(|net| net.contains(*address))).collect())
+        Ok(addresses
+            .filter(|address| ours.iter().any(|net| net.contains(*address)))
+            .collect())
     }
 
     pub(super) fn add_address(&self, address: IpAddr) -> Result<(), HostError> {
@@ -56,7 +66,9 @@ impl Host {
 
     pub(super) fn remove_address(&self, address: IpAddr) -> Result<(), HostError> {
         let message = RouteNetlinkMessage::DelAddress(address_message(address));
-        self.netlink.change(message, 0).map_err(HostError::object(format!("address {address}")))
+        self.netlink
+            .change(message, 0)
+            .map_err(HostError::object(format!("address {address}")))
     }
 
     /// All routes with our protocol number, in all tables.
@@ -66,7 +78,10 @@ impl Host {
             let mut message = RouteMessage::default();
             message.header.address_family = family(v6);
             let dump = RouteNetlinkMessage::GetRoute(message);
-            let answers = self.netlink.dump(dump).map_err(HostError::object("routes"))?;
+            let answers = self
+                .netlink
+                .dump(dump)
+                .map_err(HostError::object("routes"))?;
             routes.extend(answers.into_iter().filter_map(|answer| match answer {
                 RouteNetlinkMessage::NewRoute(message) => kernel_route(&message, v6),
                 _ => None,
@@ -85,7 +100,9 @@ impl Host {
 
     pub(super) fn remove_route(&self, route: &KernelRoute) -> Result<(), HostError> {
         let message = RouteNetlinkMessage::DelRoute(route_message(route));
-        self.netlink.change(message, 0).map_err(HostError::object(describe(&route.key)))
+        self.netlink
+            .change(message, 0)
+            .map_err(HostError::object(describe(&route.key)))
     }
 
     /// All rules with our protocol number.
@@ -95,7 +112,10 @@ impl Host {
             let mut message = RuleMessage::default();
             message.header.family = family(v6);
             let dump = RouteNetlinkMessage::GetRule(message);
-            let answers = self.netlink.dump(dump).map_err(HostError::object("rules"))?;
+            let answers = self
+                .netlink
+                .dump(dump)
+                .map_err(HostError::object("rules"))?;
             rules.extend(answers.into_iter().filter_map(|answer| match answer {
                 RouteNetlinkMessage::NewRule(message) => kernel_rule(&message),
                 _ => None,
@@ -113,7 +133,9 @@ impl Host {
 
     pub(super) fn remove_rule(&self, rule: Rule) -> Result<(), HostError> {
         let message = RouteNetlinkMessage::DelRule(rule_message(rule));
-        self.netlink.change(message, 0).map_err(HostError::object(format!("rule from {}", rule.from)))
+        self.netlink
+            .change(message, 0)
+            .map_err(HostError::object(format!("rule from {}", rule.from)))
     }
 }
 
@@ -140,7 +162,11 @@ fn describe(key: &RouteKey) -> String {
 }
 
 fn route_message(route: &KernelRoute) -> RouteMessage {
-    let RouteKey { table, destination, last } = route.key;
+    let RouteKey {
+        table,
+        destination,
+        last,
+    } = route.key;
     let mut message = RouteMessage::default();
     let header = &mut message.header;
     header.address_family = family(destination.is_ipv6());
@@ -153,11 +179,17 @@ fn route_message(route: &KernelRoute) -> RouteMessage {
     attributes.push(RouteAttribute::Table(table));
     if let Some(device) = route.device {
         header.kind = RouteType::Unicast;
-        header.scope = if destination.is_ipv6() { RouteScope::Universe } else { RouteScope::Link };
+        header.scope = if destination.is_ipv6() {
+            RouteScope::Universe
+        } else {
+            RouteScope::Link
+        };
         attributes.push(RouteAttribute::Oif(device));
     }
     if destination.prefix() > 0 {
-        attributes.push(RouteAttribute::Destination(route_address(destination.network())));
+        attributes.push(RouteAttribute::Destination(route_address(
+            destination.network(),
+        )));
     }
     if let Some(source) = route.source {
         attributes.push(RouteAttribute::PrefSource(route_address(source)));
@@ -179,7 +211,11 @@ fn kernel_route(message: &RouteMessage, v6: bool) -> Option<KernelRoute> {
     if message.header.protocol != RouteProtocol::Other(PROTOCOL) {
         return None;
     }
-    let any: IpAddr = if v6 { [0u8; 16].into() } else { [0u8; 4].into() };
+    let any: IpAddr = if v6 {
+        [0u8; 16].into()
+    } else {
+        [0u8; 4].into()
+    };
     let (mut table, mut to, mut last) = (u32::from(message.header.table), any, false);
     let (mut device, mut source) = (None, None);
     for attribute in &message.attributes {
@@ -195,7 +231,15 @@ fn kernel_route(message: &RouteMessage, v6: bool) -> Option<KernelRoute> {
     let destination = IpNetwork::new(to, message.header.destination_prefix_length).ok()?;
     // The kernel shows IPv6's refusing routes as going out by `lo`.
     let device = device.filter(|_| message.header.kind == RouteType::Unicast);
-    Some(KernelRoute { key: RouteKey { table, destination, last }, device, source })
+    Some(KernelRoute {
+        key: RouteKey {
+            table,
+            destination,
+            last,
+        },
+        device,
+        source,
+    })
 }
 
 fn ip_address(address: &RouteAddress) -> Option<IpAddr> {
@@ -234,5 +278,9 @@ fn kernel_rule(message: &RuleMessage) -> Option<Rule> {
             _ => {}
         }
     }
-    ours.then_some(Rule { from: from?, table, priority })
+    ours.then_some(Rule {
+        from: from?,
+        table,
+        priority,
+    })
 }

@@ -16,7 +16,7 @@ use netlink_packet_sock_diag::inet::{
 use crate::names::PathId;
 use crate::plan::PathAddresses;
 
-use super::netlink::ask;
+use super::netlink::{Netlink, ask};
 use super::{Host, HostError};
 
 const ULP_INFO: u16 = 19;
@@ -37,6 +37,9 @@ pub struct Subflow {
     pub destination_port: u16,
     /// False while the join is under way.
     pub established: bool,
+    /// TCP payload bytes that the far end acknowledged, and that it sent.
+    pub bytes_acked: u64,
+    pub bytes_received: u64,
 }
 
 impl Host {
@@ -51,7 +54,11 @@ impl Host {
         paths: &[PathAddresses],
     ) -> Result<BTreeMap<PathId, u32>, HostError> {
         let mut counts = BTreeMap::new();
-        for subflow in self.subflows()?.iter().filter(|subflow| subflow.established) {
+        for subflow in self
+            .subflows()?
+            .iter()
+            .filter(|subflow| subflow.established)
+        {
             let ends = (subflow.source, subflow.destination);
             if let Some(path) = paths.iter().find(|path| path.carries(ends.0, ends.1)) {
                 *counts.entry(path.path).or_default() += 1;
@@ -61,10 +68,18 @@ impl Host {
     }
 }
 
+/// All subflows of the calling thread's network namespace.
+pub fn all() -> io::Result<Vec<Subflow>> {
+    list(&Netlink::open()?.diag)
+}
+
 /// All subflows that a diagnostics socket of this network namespace tells.
 fn list(socket: &netlink_sys::Socket) -> io::Result<Vec<Subflow>> {
     let mut subflows = Vec::new();
-    for (family, id) in [(AF_INET, SocketId::new_v4()), (AF_INET6, SocketId::new_v6())] {
+    for (family, id) in [
+        (AF_INET, SocketId::new_v4()),
+        (AF_INET6, SocketId::new_v6()),
+    ] {
         let request = InetRequest {
             family,
             protocol: IPPROTO_TCP,
@@ -98,6 +113,10 @@ fn subflow(response: &InetResponse) -> Option<Subflow> {
     let mptcp = attribute(&ulp, ULP_MPTCP).unwrap_or_default();
     let token = attribute(&mptcp, TOKEN_LOCAL)
         .and_then(|bytes| Some(u32::from_ne_bytes(bytes.try_into().ok()?)));
+    let info = response.nlas.iter().find_map(|nla| match nla {
+        Nla::TcpInfo(info) => Some(info),
+        _ => None,
+    });
     let id = &response.header.socket_id;
     Some(Subflow {
         token: token.unwrap_or(0),
@@ -106,6 +125,8 @@ fn subflow(response: &InetResponse) -> Option<Subflow> {
         destination: id.destination_address.to_canonical(),
         destination_port: id.destination_port,
         established: response.header.state == ESTABLISHED,
+        bytes_acked: info.map_or(0, |info| info.bytes_acked),
+        bytes_received: info.map_or(0, |info| info.bytes_received),
     })
 }
 

@@ -82,18 +82,37 @@ fn guard_on(desired: &KernelState, observed: &Observed, steps: &mut Vec<Step>) {
 fn additions(desired: &KernelState, observed: &Observed, steps: &mut Vec<Step>) {
     let missing = desired.addresses.difference(&observed.addresses);
     steps.extend(missing.map(|address| Step::AddAddress(*address)));
-    let routes = || desired.routes.iter().filter_map(|(key, to)| kernel_route(*key, to, observed));
+    let routes = || {
+        desired
+            .routes
+            .iter()
+            .filter_map(|(key, to)| kernel_route(*key, to, observed))
+    };
     let wrong = |route: &KernelRoute| observed.routes.get(&route.key) != Some(route);
-    steps.extend(routes().filter(|r| r.device.is_none() && wrong(r)).map(Step::SetRoute));
-    let rules = desired.rules.iter().filter(|rule| !observed.rules.contains(rule));
+    steps.extend(
+        routes()
+            .filter(|r| r.device.is_none() && wrong(r))
+            .map(Step::SetRoute),
+    );
+    let rules = desired
+        .rules
+        .iter()
+        .filter(|rule| !observed.rules.contains(rule));
     steps.extend(rules.map(|rule| Step::AddRule(*rule)));
-    steps.extend(routes().filter(|r| r.device.is_some() && wrong(r)).map(Step::SetRoute));
+    steps.extend(
+        routes()
+            .filter(|r| r.device.is_some() && wrong(r))
+            .map(Step::SetRoute),
+    );
     let enough = u32::try_from(ENDPOINTS).unwrap_or(u32::MAX);
     if let Some(limits) = observed.limits
         && !desired.addresses.is_empty()
         && limits.subflows < enough
     {
-        steps.push(Step::RaiseLimits(Limits { subflows: enough, ..limits }));
+        steps.push(Step::RaiseLimits(Limits {
+            subflows: enough,
+            ..limits
+        }));
     }
     let has = |address: &IpAddr| observed.endpoints.iter().any(|e| e.address == *address);
     let endpoints = desired.endpoints.iter().filter(|address| !has(address));
@@ -109,8 +128,16 @@ fn removals(desired: &KernelState, observed: &Observed, steps: &mut Vec<Step>) {
         let target = desired.routes.get(&route.key);
         target.is_some_and(|to| kernel_route(route.key, to, observed).is_some())
     };
-    let surplus: Vec<_> = observed.routes.values().filter(|route| !wanted(route)).collect();
-    let to = |device: bool| surplus.iter().filter(move |route| route.device.is_some() == device);
+    let surplus: Vec<_> = observed
+        .routes
+        .values()
+        .filter(|route| !wanted(route))
+        .collect();
+    let to = |device: bool| {
+        surplus
+            .iter()
+            .filter(move |route| route.device.is_some() == device)
+    };
     steps.extend(to(true).map(|route| Step::RemoveRoute((*route).clone())));
     let mut kept = BTreeSet::new();
     // A rule may stand twice in the kernel; one of them is enough.
@@ -125,10 +152,18 @@ fn removals(desired: &KernelState, observed: &Observed, steps: &mut Vec<Step>) {
 /// The route as the kernel would tell it; `None` while its device is missing.
 fn kernel_route(key: RouteKey, target: &Target, observed: &Observed) -> Option<KernelRoute> {
     match target {
-        Target::Unreachable => Some(KernelRoute { key, device: None, source: None }),
+        Target::Unreachable => Some(KernelRoute {
+            key,
+            device: None,
+            source: None,
+        }),
         Target::Device { name, source } => {
             let device = *observed.devices.get(name.as_str())?;
-            Some(KernelRoute { key, device: Some(device), source: *source })
+            Some(KernelRoute {
+                key,
+                device: Some(device),
+                source: *source,
+            })
         }
     }
 }

@@ -23,7 +23,9 @@ impl Watch {
         let mut socket = TokioSocket::new(protocols::NETLINK_ROUTE)?;
         let inner: &mut Socket = socket.socket_mut();
         inner.bind(&SocketAddr::new(0, 0))?;
-        GROUPS.iter().try_for_each(|group| inner.add_membership(*group))?;
+        GROUPS
+            .iter()
+            .try_for_each(|group| inner.add_membership(*group))?;
         Ok(Self(socket))
     }
 

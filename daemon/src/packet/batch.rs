@@ -19,7 +19,10 @@ impl Plain {
     /// is never written stays untouched.
     pub fn new(slots: usize, largest: usize) -> Self {
         let slot = || Vec::with_capacity(2 * HEADROOM + largest);
-        Self { slots: (0..slots).map(|_| slot()).collect(), count: 0 }
+        Self {
+            slots: (0..slots).map(|_| slot()).collect(),
+            count: 0,
+        }
     }
 
     pub fn is_full(&self) -> bool {
@@ -41,7 +44,9 @@ impl Plain {
 
     /// Adds a packet. `false` when the batch is full.
     pub fn push(&mut self, packet: &[u8]) -> bool {
-        let Some(slot) = self.slots.get_mut(self.count) else { return false };
+        let Some(slot) = self.slots.get_mut(self.count) else {
+            return false;
+        };
         slot.clear();
         slot.resize(HEADROOM, 0);
         slot.extend_from_slice(packet);
@@ -67,7 +72,11 @@ pub struct Sealed {
 impl Sealed {
     pub fn new(datagrams: usize, largest: usize) -> Self {
         let bytes = vec![0; datagrams * largest].into_boxed_slice();
-        Self { bytes, ends: Vec::with_capacity(datagrams), most: datagrams }
+        Self {
+            bytes,
+            ends: Vec::with_capacity(datagrams),
+            most: datagrams,
+        }
     }
 
     pub fn is_empty(&self) -> bool {
@@ -114,7 +123,11 @@ impl Sealed {
                 }
                 (end, last, next) = (end + length, length, next + 1);
             }
-            Some(Run { bytes: self.bytes.get(start..end)?, size, count: next - first })
+            Some(Run {
+                bytes: self.bytes.get(start..end)?,
+                size,
+                count: next - first,
+            })
         })
     }
 
@@ -145,7 +158,10 @@ mod tests {
             assert!(sealed.spare().len() >= *length);
             sealed.commit(*length);
         }
-        sealed.runs(4, 250).map(|run| (run.bytes.len(), run.size, run.count)).collect()
+        sealed
+            .runs(4, 250)
+            .map(|run| (run.bytes.len(), run.size, run.count))
+            .collect()
     }
 
     #[test]

@@ -30,7 +30,11 @@ impl Header {
         }
         let address = |at: usize| Some(Ipv4Addr::from(*packet.get(at..)?.first_chunk::<4>()?));
         let (source, destination) = (address(12)?.into(), address(16)?.into());
-        Some(Self { source, destination, protocol: header[9] })
+        Some(Self {
+            source,
+            destination,
+            protocol: header[9],
+        })
     }
 
     fn of_v6(packet: &[u8]) -> Option<Self> {
@@ -41,7 +45,11 @@ impl Header {
         }
         let address = |at: usize| Some(Ipv6Addr::from(*packet.get(at..)?.first_chunk::<16>()?));
         let (source, destination) = (address(8)?.into(), address(24)?.into());
-        Some(Self { source, destination, protocol: header[6] })
+        Some(Self {
+            source,
+            destination,
+            protocol: header[6],
+        })
     }
 }
 
@@ -56,7 +64,11 @@ mod tests {
         for (a, b) in [("10.0.0.1", "10.0.0.2"), ("fd50::1", "fd50::2")] {
             let (a, b) = (a.parse().unwrap(), b.parse().unwrap());
             let packet = inner::packet(a, b, 17, b"hello").unwrap();
-            let header = Header { source: a, destination: b, protocol: 17 };
+            let header = Header {
+                source: a,
+                destination: b,
+                protocol: 17,
+            };
             assert_eq!(Header::of(&packet), Some(header));
             assert_eq!(Header::of(&packet[..packet.len() - 1]), None);
             let longer = [&packet[..], b"!"].concat();

@@ -19,7 +19,10 @@ impl Guard {
 
     pub(super) fn of(view: &View) -> Self {
         let overlay: Vec<_> = view.overlay.networks().collect();
-        let subnets = view.peers.iter().flat_map(|peer| peer.site.subnets.iter().copied());
+        let subnets = view
+            .peers
+            .iter()
+            .flat_map(|peer| peer.site.subnets.iter().copied());
         let remote = overlay.iter().copied().chain(subnets).collect();
         Self { overlay, remote }
     }
@@ -29,7 +32,11 @@ impl Guard {
     /// does not know MPTCP's TCP option (before 1.0.2).
     pub fn script(&self, join_rules: bool) -> String {
         let table = Self::TABLE;
-        let joins = if join_rules { self.join_rules() } else { String::new() };
+        let joins = if join_rules {
+            self.join_rules()
+        } else {
+            String::new()
+        };
         let no_add = "    iifname \"pw-*\" tcp option mptcp subtype 3 drop\n";
         let no_add = if join_rules { no_add } else { "" };
         format!(

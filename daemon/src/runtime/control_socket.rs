@@ -86,7 +86,13 @@ struct Caller {
 
 impl Connected<IncomingStream<'_, UnixListener>> for Caller {
     fn connect_info(stream: IncomingStream<'_, UnixListener>) -> Self {
-        Self { user: stream.io().peer_cred().ok().map(|credentials| credentials.uid()) }
+        Self {
+            user: stream
+                .io()
+                .peer_cred()
+                .ok()
+                .map(|credentials| credentials.uid()),
+        }
     }
 }
 
@@ -110,7 +116,12 @@ async fn set_admin(
         return failure(StatusCode::FORBIDDEN, why);
     }
     let (reply, answer) = oneshot::channel();
-    let ask = Ask::SetAdmin { peer, path, wish: wish.state, reply };
+    let ask = Ask::SetAdmin {
+        peer,
+        path,
+        wish: wish.state,
+        reply,
+    };
     match put(&asks, ask, answer).await {
         Ok(Ok(())) => StatusCode::NO_CONTENT.into_response(),
         Ok(Err(unknown)) => failure(StatusCode::NOT_FOUND, &unknown),
@@ -123,7 +134,12 @@ async fn put<T>(
     ask: Ask,
     answer: oneshot::Receiver<T>,
 ) -> Result<T, Response> {
-    let stuck = || failure(StatusCode::GATEWAY_TIMEOUT, "the daemon does not answer; see its log");
+    let stuck = || {
+        failure(
+            StatusCode::GATEWAY_TIMEOUT,
+            "the daemon does not answer; see its log",
+        )
+    };
     asks.try_send(ask).map_err(|_| stuck())?;
     match tokio::time::timeout(PATIENCE, answer).await {
         Ok(Ok(answer)) => Ok(answer),
@@ -132,5 +148,11 @@ async fn put<T>(
 }
 
 fn failure(status: StatusCode, error: &str) -> Response {
-    (status, Json(Failure { error: error.to_owned() })).into_response()
+    (
+        status,
+        Json(Failure {
+            error: error.to_owned(),
+        }),
+    )
+        .into_response()
 }

@@ -14,9 +14,7 @@ const NAMESPACE_NAME: &[u8] = b"pathweaved";
 
 #[derive(Debug, thiserror::Error)]
 pub enum InstanceError {
-    #[error(
-        "another pathweaved{pid} runs on {folder}: stop it, or use another --runtime-dir"
-    )]
+    #[error("another pathweaved{pid} runs on {folder}: stop it, or use another --runtime-dir")]
     Folder { pid: String, folder: String },
     #[error("another pathweaved serves this network namespace already: stop it first")]
     Namespace,
@@ -34,21 +32,39 @@ pub struct Instance {
 impl Instance {
     pub fn claim(folder: &Path) -> Result<Self, InstanceError> {
         let shown = || folder.display().to_string();
-        let unusable = |error| InstanceError::Unusable { folder: shown(), error };
+        let unusable = |error| InstanceError::Unusable {
+            folder: shown(),
+            error,
+        };
         fs::create_dir_all(folder).map_err(unusable)?;
-        let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).clone();
+        let open = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .clone();
         let mut file = open.open(folder.join(LOCK)).map_err(unusable)?;
         let mut pid = String::new();
         file.read_to_string(&mut pid).map_err(unusable)?;
         let mut lock = Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|_| {
             let pid = pid.trim();
-            let pid = if pid.is_empty() { String::new() } else { format!(" (pid {pid})") };
-            InstanceError::Folder { pid, folder: shown() }
+            let pid = if pid.is_empty() {
+                String::new()
+            } else {
+                format!(" (pid {pid})")
+            };
+            InstanceError::Folder {
+                pid,
+                folder: shown(),
+            }
         })?;
         lock.set_len(0).map_err(unusable)?;
         writeln!(lock, "{:<10}", std::process::id()).map_err(unusable)?;
         let name = SocketAddr::from_abstract_name(NAMESPACE_NAME).map_err(unusable)?;
         let name = UnixListener::bind_addr(&name).map_err(|_| InstanceError::Namespace)?;
-        Ok(Self { _lock: lock, _name: name })
+        Ok(Self {
+            _lock: lock,
+            _name: name,
+        })
     }
 }

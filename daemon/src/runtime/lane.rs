@@ -34,7 +34,11 @@ impl LinkSockets {
     }
 
     fn towards(&self, remote: SocketAddr) -> Option<&Arc<UdpSocket>> {
-        if remote.is_ipv6() { self.v6.as_ref() } else { self.v4.as_ref() }
+        if remote.is_ipv6() {
+            self.v6.as_ref()
+        } else {
+            self.v4.as_ref()
+        }
     }
 }
 
@@ -49,7 +53,11 @@ pub struct Lane {
 
 impl Lane {
     pub fn new(tunnel: Tunnel, tun: Tun) -> Self {
-        Self { tunnel, tun, sockets: ArcSwap::default() }
+        Self {
+            tunnel,
+            tun,
+            sockets: ArcSwap::default(),
+        }
     }
 
     /// Sends one datagram to where the far end is now.
@@ -61,7 +69,9 @@ impl Lane {
 
     pub fn send_to(&self, datagram: &[u8], remote: SocketAddr) {
         let sockets = self.sockets.load();
-        let sent = sockets.towards(remote).map(|socket| socket.send_one(datagram, remote));
+        let sent = sockets
+            .towards(remote)
+            .map(|socket| socket.send_one(datagram, remote));
         if !matches!(sent, Some(Ok(()))) {
             Counters::add(&self.tunnel.counters.no_room, 1);
         }
@@ -142,6 +152,8 @@ impl Outbound {
 
 fn is_passing(error: &io::Error) -> bool {
     // EIO: the TUN is down; tun-rs makes `Other` of a packet that it cannot split.
-    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
-        || (error.kind() == io::ErrorKind::Other && error.raw_os_error().is_none())
+    matches!(
+        error.kind(),
+        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+    ) || (error.kind() == io::ErrorKind::Other && error.raw_os_error().is_none())
 }

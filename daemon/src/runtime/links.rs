@@ -40,7 +40,11 @@ impl Links {
             obstacle: None,
         };
         let links = view.site.links.iter().map(closed).collect();
-        Self { port: view.listen_port, shared, links }
+        Self {
+            port: view.listen_port,
+            shared,
+            links,
+        }
     }
 
     /// Follows the devices. The last error is given back; the others' links are served.
@@ -56,7 +60,10 @@ impl Links {
     }
 
     pub fn sockets(&self, link: usize) -> LinkSockets {
-        self.links.get(link).map(|attachment| attachment.sockets.clone()).unwrap_or_default()
+        self.links
+            .get(link)
+            .map(|attachment| attachment.sockets.clone())
+            .unwrap_or_default()
     }
 
     pub fn obstacle(&self, link: usize) -> Option<Obstacle> {
@@ -100,18 +107,17 @@ impl Attachment {
         opened
     }
 
-    fn open(
-        &mut self,
-        port: u16,
-        index: usize,
-        shared: &Arc<Shared>,
-    ) -> Result<(), CarrierError> {
+    fn open(&mut self, port: u16, index: usize, shared: &Arc<Shared>) -> Result<(), CarrierError> {
         let sources: Vec<IpAddr> = match self.link.sources.as_slice() {
             [] => vec![BindTo::any(false), BindTo::any(true)],
             given => given.to_vec(),
         };
         for source in sources {
-            let to = BindTo { interface: self.link.interface.clone(), source, port };
+            let to = BindTo {
+                interface: self.link.interface.clone(),
+                source,
+                port,
+            };
             let socket = match UdpSocket::open(&to) {
                 Ok(socket) => Arc::new(socket),
                 // A machine without IPv6 has IPv4 all the same.
@@ -121,7 +127,11 @@ impl Attachment {
                 }
                 Err(error) => return Err(error),
             };
-            let family = if source.is_ipv6() { &mut self.sockets.v6 } else { &mut self.sockets.v4 };
+            let family = if source.is_ipv6() {
+                &mut self.sockets.v6
+            } else {
+                &mut self.sockets.v4
+            };
             *family = Some(socket.clone());
             let inbound = Inbound::new(shared.clone(), socket, index);
             self.receivers.push(inbound.start(self.link.name.as_str())?);

@@ -25,6 +25,9 @@ pub enum PathError {
     Thread(#[from] std::io::Error),
 }
 
+/// What became of opening a path.
+pub type Opened = (PathId, Result<(), PathError>);
+
 /// A path's lane and its outbound thread.
 #[derive(Debug)]
 struct Running {
@@ -41,7 +44,11 @@ pub struct Paths {
 
 impl Paths {
     pub fn new(view: &View, shared: Arc<Shared>) -> Self {
-        Self { view: view.clone(), shared, running: BTreeMap::new() }
+        Self {
+            view: view.clone(),
+            shared,
+            running: BTreeMap::new(),
+        }
     }
 
     /// Refuses interface names that another program has taken. Changes nothing.
@@ -58,7 +65,7 @@ impl Paths {
     }
 
     /// Makes the lanes that are missing, and those anew whose TUN is gone. Each path's result.
-    pub fn refresh(&mut self, host: &Host) -> Result<Vec<(PathId, Result<(), PathError>)>, HostError> {
+    pub fn refresh(&mut self, host: &Host) -> Result<Vec<Opened>, HostError> {
         let devices = host.devices()?;
         let there = |name: &InterfaceName| devices.iter().any(|d| d.name == name.as_str());
         let view = self.view.clone();
@@ -81,23 +88,25 @@ impl Paths {
     }
 
     pub fn lanes(&self) -> impl Iterator<Item = (PathId, &Arc<Lane>)> {
-        self.running.iter().map(|(path, running)| (*path, &running.lane))
+        self.running
+            .iter()
+            .map(|(path, running)| (*path, &running.lane))
     }
 
-    fn open(
-        &mut self,
-        host: &Host,
-        peer: &Peer,
-        path: &Path,
-        slot: u16,
-    ) -> Result<(), PathError> {
+    fn open(&mut self, host: &Host, peer: &Peer, path: &Path, slot: u16) -> Result<(), PathError> {
         let tun = Tun::open(&path.interface)?;
         let what = format!("path {} to {}", path.id.number, peer.site.name);
         host.prepare_tun(&path.interface, path.mtu, &what)?;
         let tunnel = Tunnel::new(&self.shared.identity, self.parts(peer, path, slot));
         let lane = Arc::new(Lane::new(tunnel, tun));
         let outbound = Outbound::new(lane.clone()).start()?;
-        self.running.insert(path.id, Running { lane, _outbound: outbound });
+        self.running.insert(
+            path.id,
+            Running {
+                lane,
+                _outbound: outbound,
+            },
+        );
         Ok(())
     }
 
@@ -131,6 +140,8 @@ impl Paths {
                 link: path.link,
             })
         });
-        self.shared.lanes.store(Arc::new(Switchboard::new(seats.collect())));
+        self.shared
+            .lanes
+            .store(Arc::new(Switchboard::new(seats.collect())));
     }
 }

@@ -70,12 +70,24 @@ impl Inbound {
             writer: TunWriter::default(),
             out: vec![0; LARGEST_PACKET + 64],
         };
-        Self { shared, socket, link, inbox: Inbox::default(), desk }
+        Self {
+            shared,
+            socket,
+            link,
+            inbox: Inbox::default(),
+            desk,
+        }
     }
 
     /// Receives once, opens and writes. `WouldBlock` when there was nothing.
     pub fn pump(&mut self) -> io::Result<()> {
-        let Self { shared, socket, link, inbox, desk } = self;
+        let Self {
+            shared,
+            socket,
+            link,
+            inbox,
+            desk,
+        } = self;
         let lanes = shared.lanes.load();
         for (source, datagrams) in inbox.receive(socket)? {
             let mut open: Option<(&Arc<Lane>, Opener<'_>)> = None;
@@ -83,7 +95,9 @@ impl Inbound {
                 let Some(lane) = find(shared, &lanes, *link, datagram, source, socket) else {
                     continue;
                 };
-                let same = open.as_ref().is_some_and(|(held, _)| Arc::ptr_eq(held, lane));
+                let same = open
+                    .as_ref()
+                    .is_some_and(|(held, _)| Arc::ptr_eq(held, lane));
                 if !same && let Some((held, opener)) = open.replace((lane, lane.tunnel.opener())) {
                     drop(opener);
                     desk.flush(held);
@@ -135,7 +149,10 @@ impl Desk {
                 self.plain.push(packet);
             }
             Opened::Control(packet) => {
-                let control = Control { path: lane.tunnel.path(), packet: packet.to_vec() };
+                let control = Control {
+                    path: lane.tunnel.path(),
+                    packet: packet.to_vec(),
+                };
                 if shared.control.try_send(control).is_err() {
                     tracing::trace!("a probe was lost: the supervisor is busy");
                 }
@@ -180,8 +197,9 @@ fn find<'a>(
         Message::Initiation { .. } => {
             let mut out = [0; 148];
             match shared.identity.admit(datagram, source.ip(), &mut out) {
-                Ok(initiator) => lanes
-                    .by_initiator(initiator, link, source, |lane: &Arc<Lane>| lane.tunnel.remote()),
+                Ok(initiator) => lanes.by_initiator(initiator, link, source, |lane: &Arc<Lane>| {
+                    lane.tunnel.remote()
+                }),
                 Err(Outcome::Datagram(length)) => {
                     reply_to(socket, out.get(..length).unwrap_or_default(), source);
                     None

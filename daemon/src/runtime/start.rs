@@ -109,5 +109,8 @@ pub(super) fn say(report: &Report) {
 
 /// A start is refused for want of rights: another exit code than other failures.
 pub fn is_permission(error: &anyhow::Error) -> bool {
-    matches!(error.downcast_ref::<HostError>(), Some(HostError::NotPermitted))
+    matches!(
+        error.downcast_ref::<HostError>(),
+        Some(HostError::NotPermitted)
+    )
 }

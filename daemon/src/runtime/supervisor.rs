@@ -45,8 +45,10 @@ pub struct Supervisor {
     stop: [Signal; 2],
     resolved: (mpsc::Sender<Resolved>, mpsc::Receiver<Resolved>),
     addresses: Vec<PathAddresses>,
-    /// What the kernel was last made to match; `None`: look again.
-    planned: Option<BTreeMap<PathId, PathUse>>,
+    /// What the kernel was last made to match.
+    planned: BTreeMap<PathId, PathUse>,
+    /// Somebody may have changed the kernel since.
+    stale: bool,
     warnings: Vec<String>,
     due: Due,
 }
@@ -76,11 +78,19 @@ impl Supervisor {
             links,
             shared,
             watch: Watch::open()?,
-            stop: [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?],
+            stop: [
+                signal(SignalKind::terminate())?,
+                signal(SignalKind::interrupt())?,
+            ],
             resolved: mpsc::channel(ANSWERS),
-            planned: None,
+            planned: BTreeMap::new(),
+            stale: true,
             warnings: Vec::new(),
-            due: Due { second: now, resolve: now, look_at_kernel: Some(now) },
+            due: Due {
+                second: now,
+                resolve: now,
+                look_at_kernel: Some(now),
+            },
         })
     }
 
@@ -130,13 +140,16 @@ impl Supervisor {
             self.carry_out(&action);
         }
         let uses = self.site.uses();
-        if self.planned.as_ref() != Some(&uses) {
+        if self.stale || self.planned != uses {
             self.reconcile(uses);
         }
         let machine = self.site.poll_timeout().map_or(now + LOOK, |(at, _)| at);
         let kernel = self.due.look_at_kernel.unwrap_or(machine);
         // Not before a millisecond has passed: a timeout of the past must not spin.
-        machine.min(kernel).min(now + LOOK).max(now + Duration::from_millis(1))
+        machine
+            .min(kernel)
+            .min(now + LOOK)
+            .max(now + Duration::from_millis(1))
     }
 
     fn look_at_traffic(&mut self, now: Instant) {
@@ -158,12 +171,16 @@ impl Supervisor {
     fn carry_out(&self, action: &Action) {
         let mut out = [0; 512];
         let (path, length) = match action {
-            Action::Send { path, packet } => {
-                (path, self.lane(*path).and_then(|lane| lane.tunnel.seal_control(packet, &mut out)))
-            }
-            Action::StartHandshake { path } => {
-                (path, self.lane(*path).and_then(|lane| lane.tunnel.initiate(&mut out)))
-            }
+            Action::Send { path, packet } => (
+                path,
+                self.lane(*path)
+                    .and_then(|lane| lane.tunnel.seal_control(packet, &mut out)),
+            ),
+            Action::StartHandshake { path } => (
+                path,
+                self.lane(*path)
+                    .and_then(|lane| lane.tunnel.initiate(&mut out)),
+            ),
         };
         if let (Some(lane), Some(length)) = (self.lane(*path), length) {
             lane.send(out.get(..length).unwrap_or_default());
@@ -199,7 +216,7 @@ impl Supervisor {
             }
         }
         self.look_at_links();
-        self.planned = None;
+        self.stale = true;
     }
 
     /// Gives each lane its link's sockets, and tells the site what is in a path's way.
@@ -213,7 +230,9 @@ impl Supervisor {
                 (Some(_), Some(obstacle)) => Some(obstacle),
                 (Some(_), None) => remote_link
                     .filter(|link| link.endpoint.is_none())
-                    .map(|link| Obstacle::NoEndpoint { remote_link: link.name.to_string() }),
+                    .map(|link| Obstacle::NoEndpoint {
+                        remote_link: link.name.to_string(),
+                    }),
             };
             if let Some(lane) = lane {
                 lane.sockets.store(Arc::new(self.links.sockets(path.link)));
@@ -228,9 +247,13 @@ impl Supervisor {
         let uses = self.site.uses();
         let view = self.site.view();
         for (peer, path) in view.paths() {
-            let endpoint: Option<&Endpoint> =
-                peer.site.links.get(path.remote_link).and_then(|link| link.endpoint.as_ref());
-            if let (Some(endpoint), false) = (endpoint, uses.get(&path.id) == Some(&PathUse::Live)) {
+            let endpoint: Option<&Endpoint> = peer
+                .site
+                .links
+                .get(path.remote_link)
+                .and_then(|link| link.endpoint.as_ref());
+            if let (Some(endpoint), false) = (endpoint, uses.get(&path.id) == Some(&PathUse::Live))
+            {
                 endpoints::resolve(path.id, endpoint, &self.resolved.0);
             }
         }
@@ -238,7 +261,9 @@ impl Supervisor {
 
     /// The first address that a socket of the link can reach.
     fn use_endpoint(&mut self, resolved: &Resolved) {
-        let Some(lane) = self.paths.lane(resolved.path) else { return };
+        let Some(lane) = self.paths.lane(resolved.path) else {
+            return;
+        };
         match &resolved.addresses {
             Ok(addresses) => {
                 let sockets = lane.sockets.load();
@@ -248,15 +273,18 @@ impl Supervisor {
                 }
             }
             Err(why) => {
-                self.site.handle_obstacle(resolved.path, Some(Obstacle::Unresolved(why.clone())));
+                self.site
+                    .handle_obstacle(resolved.path, Some(Obstacle::Unresolved(why.clone())));
             }
         }
     }
 
     fn reconcile(&mut self, uses: BTreeMap<PathId, PathUse>) {
-        let before = self.planned.take().unwrap_or_default();
-        for (path, usage) in uses.iter().filter(|(path, usage)| before.get(path) != Some(usage)) {
-            tracing::info!(%path, ?usage, "path");
+        for (path, usage) in uses
+            .iter()
+            .filter(|(id, usage)| self.planned.get(id) != Some(usage))
+        {
+            self.tell(*path, *usage);
         }
         let desired = plan::desired(self.site.view(), &uses);
         match self.host.reconcile(&desired) {
@@ -264,19 +292,44 @@ impl Supervisor {
             Err(error) => tracing::error!(%error, "the kernel cannot be brought in order"),
         }
         self.warnings = desired.warnings;
-        self.planned = Some(uses);
+        self.planned = uses;
+        self.stale = false;
+    }
+
+    /// One line of the operator's story.
+    fn tell(&self, path: PathId, usage: PathUse) {
+        let peer = self
+            .site
+            .view()
+            .peer(path.peer)
+            .map(|peer| peer.site.name.to_string());
+        let (peer, number) = (peer.unwrap_or_default(), path.number);
+        match usage {
+            PathUse::Live => tracing::info!(peer, path = %number, "path is up"),
+            PathUse::Idle | PathUse::Absent => {
+                let why = self.site.reason(path).unwrap_or_default();
+                tracing::info!(peer, path = %number, why, "path is not up");
+            }
+        }
     }
 
     fn answer(&mut self, ask: Ask) {
         let unheard = match ask {
             Ask::Status(reply) => reply.send(self.status()).is_err(),
-            Ask::SetAdmin { peer, path, wish, reply } => {
+            Ask::SetAdmin {
+                peer,
+                path,
+                wish,
+                reply,
+            } => {
                 let found = self.site.find(&peer, path);
                 if let Ok(path) = &found {
                     tracing::info!(%path, ?wish, "operator");
                     self.site.handle_admin(*path, wish, clock::now());
                 }
-                reply.send(found.map(|_| ()).map_err(|unknown| unknown.to_string())).is_err()
+                reply
+                    .send(found.map(|_| ()).map_err(|unknown| unknown.to_string()))
+                    .is_err()
             }
         };
         if unheard {
@@ -285,10 +338,13 @@ impl Supervisor {
     }
 
     fn status(&self) -> Status {
-        let subflows = self.host.count_subflows(&self.addresses).unwrap_or_else(|error| {
-            tracing::error!(%error, "subflows cannot be counted");
-            BTreeMap::new()
-        });
+        let subflows = self
+            .host
+            .count_subflows(&self.addresses)
+            .unwrap_or_else(|error| {
+                tracing::error!(%error, "subflows cannot be counted");
+                BTreeMap::new()
+            });
         let facts = self.paths.lanes().map(|(path, lane)| {
             let count = subflows.get(&path).copied().unwrap_or(0);
             (path, facts(lane, count))

@@ -25,11 +25,16 @@ impl Stoppable {
     where
         W: FnOnce(&Wake) + Send + 'static,
     {
-        let wake = Arc::new(EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?);
+        let wake = Arc::new(EventFd::from_flags(
+            EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK,
+        )?);
         let inside = Wake(wake.clone());
         let builder = std::thread::Builder::new().name(name).stack_size(STACK);
         let thread = builder.spawn(move || work(&inside))?;
-        Ok(Self { wake, thread: Some(thread) })
+        Ok(Self {
+            wake,
+            thread: Some(thread),
+        })
     }
 }
 
@@ -39,7 +44,11 @@ impl Drop for Stoppable {
             tracing::error!(%error, "a data-plane thread cannot be woken");
             return;
         }
-        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
+        if self
+            .thread
+            .take()
+            .is_some_and(|thread| thread.join().is_err())
+        {
             tracing::error!("a data-plane thread ended by a panic");
         }
     }
@@ -52,8 +61,10 @@ pub struct Wake(Arc<EventFd>);
 impl Wake {
     /// Waits until `source` can be read. `false`: time to stop.
     pub fn wait(&self, source: BorrowedFd<'_>) -> bool {
-        let mut watched =
-            [PollFd::new(source, PollFlags::POLLIN), PollFd::new(self.0.as_fd(), PollFlags::POLLIN)];
+        let mut watched = [
+            PollFd::new(source, PollFlags::POLLIN),
+            PollFd::new(self.0.as_fd(), PollFlags::POLLIN),
+        ];
         match poll(&mut watched, PollTimeout::NONE) {
             Ok(_) => !watched[1].any().unwrap_or(true),
             Err(Errno::EINTR) => true,

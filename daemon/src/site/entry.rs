@@ -27,7 +27,9 @@ pub enum Obstacle {
     /// The TUN cannot be had; no route may name it.
     NoTun(String),
     NoSocket(String),
-    NoEndpoint { remote_link: String },
+    NoEndpoint {
+        remote_link: String,
+    },
     Unresolved(String),
 }
 
@@ -38,7 +40,10 @@ impl fmt::Display for Obstacle {
             Self::NoCarrier(name) => write!(f, "device {name} has no carrier"),
             Self::NoTun(why) | Self::NoSocket(why) | Self::Unresolved(why) => f.write_str(why),
             Self::NoEndpoint { remote_link } => {
-                write!(f, "waiting: {remote_link} has no endpoint and has to dial us")
+                write!(
+                    f,
+                    "waiting: {remote_link} has no endpoint and has to dial us"
+                )
             }
         }
     }
@@ -141,7 +146,11 @@ impl Entry {
 
     pub(super) fn poll_timeout(&self) -> Instant {
         let health = self.health.poll_timeout();
-        if self.is_settled() { health } else { health.min(self.next_handshake) }
+        if self.is_settled() {
+            health
+        } else {
+            health.min(self.next_handshake)
+        }
     }
 
     pub(super) fn path_use(&self) -> PathUse {
@@ -157,11 +166,17 @@ impl Entry {
     pub(super) fn state(&self) -> (PathState, Option<String>) {
         let cause = match (self.health.state(), &self.obstacle) {
             (State::AdminDown, _) => {
-                return (PathState::AdminDown, Some("taken down by `pathweave path down`".into()));
+                return (
+                    PathState::AdminDown,
+                    Some("taken down by `pathweave path down`".into()),
+                );
             }
             (State::Up, None | Some(Obstacle::NoEndpoint { .. })) => return (PathState::Up, None),
             (State::Init, None) => {
-                return (PathState::Init, Some("we hear the peer; it does not hear us yet".into()));
+                return (
+                    PathState::Init,
+                    Some("we hear the peer; it does not hear us yet".into()),
+                );
             }
             (State::Up | State::Init | State::Down(_), Some(obstacle)) => {
                 return (PathState::Down, Some(obstacle.to_string()));

@@ -34,8 +34,17 @@ impl Site {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             warnings,
         };
-        let peers = self.view.peers.iter().map(|peer| self.peer_status(peer, facts)).collect();
-        Status { schema: SCHEMA, site, peers }
+        let peers = self
+            .view
+            .peers
+            .iter()
+            .map(|peer| self.peer_status(peer, facts))
+            .collect();
+        Status {
+            schema: SCHEMA,
+            site,
+            peers,
+        }
     }
 
     fn peer_status(&self, peer: &Peer, facts: &BTreeMap<PathId, PathFacts>) -> PeerStatus {
@@ -72,8 +81,12 @@ impl Site {
             link: self.view.site.links.get(path.link)?.name.to_string(),
             remote_link: peer.site.links.get(path.remote_link)?.name.to_string(),
             interface: path.interface.to_string(),
-            overlay_address: overlay.address_v4(self.view.site.id, number).map(|a| a.to_string()),
-            overlay_address6: overlay.address_v6(self.view.site.id, number).map(|a| a.to_string()),
+            overlay_address: overlay
+                .address_v4(self.view.site.id, number)
+                .map(|a| a.to_string()),
+            overlay_address6: overlay
+                .address_v6(self.view.site.id, number)
+                .map(|a| a.to_string()),
             endpoint: facts.endpoint.map(|endpoint| endpoint.to_string()),
             carrier: "udp".to_owned(),
             rtt_ms: entry.round_trip().filter(|_| up).map(millis),
@@ -91,8 +104,12 @@ impl Site {
     fn site_address(&self, site: SiteId) -> [Option<String>; 2] {
         let overlay = &self.view.overlay;
         [
-            overlay.address_v4(site, PathNumber::FIRST).map(|address| address.to_string()),
-            overlay.address_v6(site, PathNumber::FIRST).map(|address| address.to_string()),
+            overlay
+                .address_v4(site, PathNumber::FIRST)
+                .map(|address| address.to_string()),
+            overlay
+                .address_v6(site, PathNumber::FIRST)
+                .map(|address| address.to_string()),
         ]
     }
 }

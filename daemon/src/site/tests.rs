@@ -32,7 +32,10 @@ fn site(id: u8, name: &str) -> SiteConfig {
 }
 
 fn one_path() -> PathId {
-    PathId { peer: SiteId::new(2).unwrap(), number: PathNumber::FIRST }
+    PathId {
+        peer: SiteId::new(2).unwrap(),
+        number: PathNumber::FIRST,
+    }
 }
 
 #[expect(clippy::disallowed_methods, reason = "the origin of a virtual clock")]
@@ -52,7 +55,10 @@ fn start() -> (Site, Instant) {
         listen_port: 51820,
         leak_guard: true,
         site: site(1, "nara"),
-        peers: vec![Peer { site: peer, paths: vec![path] }],
+        peers: vec![Peer {
+            site: peer,
+            paths: vec![path],
+        }],
     };
     let now = Instant::now();
     (Site::new(view, now), now)
@@ -72,13 +78,18 @@ fn hear(site: &mut Site, state: ProbeState, now: Instant) {
         stamp_us: 1,
         echo_us: 0,
     };
-    let packet =
-        probe.to_packet("10.213.2.1".parse().unwrap(), "10.213.1.1".parse().unwrap()).unwrap();
+    let packet = probe
+        .to_packet("10.213.2.1".parse().unwrap(), "10.213.1.1".parse().unwrap())
+        .unwrap();
     site.handle_control(one_path(), &packet, now);
 }
 
 fn with_session(heard: u64) -> Traffic {
-    Traffic { heard, data_bytes: 0, session: true }
+    Traffic {
+        heard,
+        data_bytes: 0,
+        session: true,
+    }
 }
 
 #[test]
@@ -86,7 +97,12 @@ fn without_a_session_it_shakes_hands_again_and_again_and_ever_more_slowly() {
     let (mut site, now) = start();
     let handshakes = (0..300)
         .flat_map(|tenth| actions(&mut site, now + Duration::from_millis(100 * tenth)))
-        .inspect(|action| assert!(matches!(action, Action::StartHandshake { .. }), "{action:?}"))
+        .inspect(|action| {
+            assert!(
+                matches!(action, Action::StartHandshake { .. }),
+                "{action:?}"
+            )
+        })
         .count();
     assert_eq!(handshakes, 8, "at 0, 1, 3, 7, 12, 17, 22 and 27 s");
 }
@@ -102,7 +118,10 @@ fn a_path_is_used_only_while_both_ends_hear_each_other() {
     assert!(!actions(&mut site, later).is_empty());
     assert_eq!(site.uses()[&one_path()], PathUse::Idle);
     let status = site.status(&BTreeMap::new(), Vec::new());
-    assert_eq!(status.peers[0].paths[0].reason.as_deref(), Some("the path fell silent"));
+    assert_eq!(
+        status.peers[0].paths[0].reason.as_deref(),
+        Some("the path fell silent")
+    );
     assert!(!status.peers[0].reachable);
 }
 
@@ -129,12 +148,13 @@ fn an_operators_wish_removes_the_path_from_the_kernel_and_tells_the_peer() {
     hear(&mut site, ProbeState::Up, now);
     site.handle_admin(one_path(), AdminState::Down, now);
     assert_eq!(site.uses()[&one_path()], PathUse::Absent);
-    let told = actions(&mut site, now).into_iter().any(|action| match action {
-        Action::Send { packet, .. } => {
-            Probe::from_packet(&packet).is_some_and(|probe| probe.state == ProbeState::AdminDown)
-        }
-        Action::StartHandshake { .. } => false,
-    });
+    let told = actions(&mut site, now)
+        .into_iter()
+        .any(|action| match action {
+            Action::Send { packet, .. } => Probe::from_packet(&packet)
+                .is_some_and(|probe| probe.state == ProbeState::AdminDown),
+            Action::StartHandshake { .. } => false,
+        });
     assert!(told, "the peer was not told");
 }
 
@@ -143,7 +163,10 @@ fn a_person_who_names_no_path_of_ours_is_told_which_there_are() {
     let (site, _) = start();
     assert_eq!(site.find("tainan", 1), Ok(one_path()));
     let error = site.find("osaka", 1).unwrap_err().to_string();
-    assert_eq!(error, "no site is called \"osaka\"; this site's peers are: tainan");
+    assert_eq!(
+        error,
+        "no site is called \"osaka\"; this site's peers are: tainan"
+    );
     let error = site.find("tainan", 4).unwrap_err().to_string();
     assert_eq!(error, "tainan has no path 4; its paths are 1 to 1");
 }

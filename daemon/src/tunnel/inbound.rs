@@ -34,7 +34,10 @@ pub struct Opener<'a> {
 
 impl Tunnel {
     pub fn opener(&self) -> Opener<'_> {
-        Opener { tunnel: self, session: self.session() }
+        Opener {
+            tunnel: self,
+            session: self.session(),
+        }
     }
 }
 
@@ -86,7 +89,11 @@ impl Opener<'_> {
             Counters::add(&counters.malformed, 1);
             return Opened::Nothing;
         };
-        if !parts.allowed.iter().any(|network| network.contains(header.source)) {
+        if !parts
+            .allowed
+            .iter()
+            .any(|network| network.contains(header.source))
+        {
             Counters::add(&counters.wrong_source, 1);
             return Opened::Nothing;
         }

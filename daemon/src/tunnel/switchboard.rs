@@ -41,7 +41,10 @@ impl<T> Switchboard<T> {
 
     /// By the receiver index of a data, response or cookie message.
     pub fn by_receiver(&self, receiver: u32) -> Option<&T> {
-        let seat = self.seats.get(usize::try_from(receiver >> 16).ok()?)?.as_ref()?;
+        let seat = self
+            .seats
+            .get(usize::try_from(receiver >> 16).ok()?)?
+            .as_ref()?;
         let path = u32::from(seat.path.value());
         (receiver >> 8 & 0xff == path).then_some(&seat.tunnel)
     }
@@ -55,10 +58,17 @@ impl<T> Switchboard<T> {
         source: SocketAddr,
         remote: impl Fn(&T) -> Option<SocketAddr>,
     ) -> Option<&T> {
-        let mine = || self.seats.iter().flatten().filter(|seat| seat.key == initiator.key);
+        let mine = || {
+            self.seats
+                .iter()
+                .flatten()
+                .filter(|seat| seat.key == initiator.key)
+        };
         let path = initiator.sender >> 8 & 0xff;
         if mine().any(|seat| seat.numbered) {
-            return mine().find(|seat| u32::from(seat.path.value()) == path).map(|s| &s.tunnel);
+            return mine()
+                .find(|seat| u32::from(seat.path.value()) == path)
+                .map(|s| &s.tunnel);
         }
         let on_link = || mine().filter(|seat| seat.link == link);
         let from_there = on_link().find(|seat| remote(&seat.tunnel) == Some(source));
@@ -84,33 +94,50 @@ mod tests {
     }
 
     fn seat(tunnel: usize, owner: u8, path: u8, numbered: bool, link: usize) -> Seat<usize> {
-        Seat { tunnel, key: key(owner), path: PathNumber::new(path).unwrap(), numbered, link }
+        Seat {
+            tunnel,
+            key: key(owner),
+            path: PathNumber::new(path).unwrap(),
+            numbered,
+            link,
+        }
     }
 
     fn board() -> Switchboard<usize> {
-        Switchboard::new([
-            seat(0, 2, 1, true, 0),
-            seat(1, 2, 2, true, 1),
-            seat(2, 3, 1, false, 0),
-            seat(3, 3, 2, false, 1),
-            seat(4, 3, 3, false, 1),
-            seat(5, 4, 1, false, 0),
-        ]
-        .map(Some)
-        .into())
+        Switchboard::new(
+            [
+                seat(0, 2, 1, true, 0),
+                seat(1, 2, 2, true, 1),
+                seat(2, 3, 1, false, 0),
+                seat(3, 3, 2, false, 1),
+                seat(4, 3, 3, false, 1),
+                seat(5, 4, 1, false, 0),
+            ]
+            .map(Some)
+            .into(),
+        )
     }
 
     fn initiate(owner: u8, sender: u32, link: usize, source: &str) -> Option<usize> {
         let remote = |tunnel: &usize| (*tunnel == 4).then(|| SOURCE.parse().unwrap());
-        let initiator = Initiator { key: key(owner), sender };
-        board().by_initiator(initiator, link, source.parse().unwrap(), remote).copied()
+        let initiator = Initiator {
+            key: key(owner),
+            sender,
+        };
+        board()
+            .by_initiator(initiator, link, source.parse().unwrap(), remote)
+            .copied()
     }
 
     #[test]
     fn our_own_index_leads_back_to_the_tunnel() {
         let ours = index(1, PathNumber::new(2).unwrap()) << 8 | 0x7f;
         assert_eq!(board().by_receiver(ours), Some(&1));
-        assert_eq!(board().by_receiver(ours ^ 0x0100), None, "another path's number");
+        assert_eq!(
+            board().by_receiver(ours ^ 0x0100),
+            None,
+            "another path's number"
+        );
         assert_eq!(board().by_receiver(u32::MAX), None);
     }
 
@@ -122,10 +149,26 @@ mod tests {
 
     #[test]
     fn a_plain_wg_peer_is_told_by_key_then_socket_then_address() {
-        assert_eq!(initiate(4, 0x1234_5678, 1, SOURCE), Some(5), "its only path");
-        assert_eq!(initiate(3, 0x1234_5678, 0, SOURCE), Some(2), "the only one on that link");
-        assert_eq!(initiate(3, 0x1234_5678, 1, SOURCE), Some(4), "it was there before");
-        assert_eq!(initiate(3, 0x1234_5678, 1, "192.0.2.9:1"), Some(3), "the free one");
+        assert_eq!(
+            initiate(4, 0x1234_5678, 1, SOURCE),
+            Some(5),
+            "its only path"
+        );
+        assert_eq!(
+            initiate(3, 0x1234_5678, 0, SOURCE),
+            Some(2),
+            "the only one on that link"
+        );
+        assert_eq!(
+            initiate(3, 0x1234_5678, 1, SOURCE),
+            Some(4),
+            "it was there before"
+        );
+        assert_eq!(
+            initiate(3, 0x1234_5678, 1, "192.0.2.9:1"),
+            Some(3),
+            "the free one"
+        );
         assert_eq!(initiate(9, 0, 0, SOURCE), None, "a stranger");
     }
 }

@@ -8,11 +8,17 @@ const HERE: &str = "192.0.2.1:51820";
 
 /// Two tunnels and nothing between them but the test.
 fn pair() -> [Tunnel; 2] {
-    let keys = [PrivateKey::from_bytes([1; 32]), PrivateKey::from_bytes([2; 32])];
+    let keys = [
+        PrivateKey::from_bytes([1; 32]),
+        PrivateKey::from_bytes([2; 32]),
+    ];
     [(0, 1), (1, 0)].map(|(ours, theirs)| {
         let number = PathNumber::FIRST;
         let parts = Parts {
-            path: PathId { peer: SiteId::new(theirs + 1).unwrap(), number },
+            path: PathId {
+                peer: SiteId::new(theirs + 1).unwrap(),
+                number,
+            },
             key: keys[usize::from(theirs)].public(),
             index: switchboard::index(0, number),
             mtu: 1420,
@@ -100,7 +106,11 @@ fn a_replayed_or_damaged_datagram_is_dropped_and_counted() {
     damaged[30] ^= 1;
     assert_eq!(open(&b, &damaged), (None, None), "damaged");
     for length in 0..damaged.len() {
-        assert_eq!(open(&b, &damaged[..length]), (None, None), "cut to {length}");
+        assert_eq!(
+            open(&b, &damaged[..length]),
+            (None, None),
+            "cut to {length}"
+        );
     }
     assert!(b.counters.unauthentic.load(Relaxed) >= 2);
 }
@@ -121,7 +131,10 @@ fn the_daemons_own_packets_do_not_reach_the_tun_and_do_not_count_as_data() {
 #[test]
 fn without_a_session_control_is_not_queued() {
     let [a, _] = pair();
-    assert_eq!(a.seal_control(&packet("10.213.1.1", 10), &mut vec![0; 2000]), None);
+    assert_eq!(
+        a.seal_control(&packet("10.213.1.1", 10), &mut vec![0; 2000]),
+        None
+    );
 }
 
 #[test]
@@ -131,8 +144,15 @@ fn an_initiation_never_moves_the_endpoint_but_authentic_data_does() {
     b.set_remote(Some(old));
     let mut out = vec![0; 200];
     let length = a.initiate(&mut out).unwrap();
-    assert!(open(&b, &out[..length]).0.is_some(), "the initiation is answered");
-    assert_eq!(b.remote(), Some(old), "an old initiation may be replayed from anywhere");
+    assert!(
+        open(&b, &out[..length]).0.is_some(),
+        "the initiation is answered"
+    );
+    assert_eq!(
+        b.remote(),
+        Some(old),
+        "an old initiation may be replayed from anywhere"
+    );
     open(&b, &send(&a, &packet("10.213.1.1", 10)));
     assert_eq!(b.remote(), Some(here()));
 }

@@ -43,11 +43,17 @@ fn unique(named: &site::Named, before: &[site::Named], problems: &mut Vec<Proble
         problems.push(Problem::new(named.id_place.clone(), what, remedy));
     }
     let keys = |named: &site::Named| {
-        let own = named.links.iter().filter_map(|placed| placed.link.public_key);
+        let own = named
+            .links
+            .iter()
+            .filter_map(|placed| placed.link.public_key);
         own.chain([named.site.public_key]).collect::<Vec<_>>()
     };
     let mine = keys(named);
-    if let Some(other) = before.iter().find(|other| keys(other).iter().any(|k| mine.contains(k))) {
+    if let Some(other) = before
+        .iter()
+        .find(|other| keys(other).iter().any(|k| mine.contains(k)))
+    {
         let what = format!("site {} has this public key already", other.site.name);
         let remedy = "give every site a key pair of its own: `pathweave genkey`";
         problems.push(Problem::new(named.key_place.clone(), what, remedy));
@@ -74,12 +80,15 @@ fn links(links: &[link::Placed], problems: &mut Vec<Problem>) {
             let remedy = "two ISPs on one device need a `source` address each";
             refuse(&placed.place, what, remedy);
         }
-        let same_end = |other: &&link::Placed| {
-            link.endpoint.is_some() && other.link.endpoint == link.endpoint
-        };
+        let same_end =
+            |other: &&link::Placed| link.endpoint.is_some() && other.link.endpoint == link.endpoint;
         if let (Some(other), Some(place)) = (before.iter().find(same_end), &placed.endpoint_place) {
             let what = format!("link {} has the same endpoint", other.link.name);
-            refuse(place, what, "each link is reached at an address or a port of its own");
+            refuse(
+                place,
+                what,
+                "each link is reached at an address or a port of its own",
+            );
         }
     }
 }
@@ -126,24 +135,38 @@ pub(super) fn pairings(
         let section = Section::new(table, place.clone(), "a path", KEYS[3].1, problems);
         let remedy = "name two links: between = [\"nara/fiber\", \"tainan/fiber\"]";
         section.missing("between", remedy, problems);
-        let Some(ends) = section.texts("between", problems) else { continue };
+        let Some(ends) = section.texts("between", problems) else {
+            continue;
+        };
         if ends.len() != 2 {
             let what = format!("a path has two ends, not {}", ends.len());
             problems.push(Problem::new(place, what, remedy));
             continue;
         }
-        let ends: Vec<_> =
-            ends.into_iter().map(|(text, at)| end(text, at, sites, problems)).collect();
-        let [Some(a), Some(b)] = ends.as_slice() else { continue };
+        let ends: Vec<_> = ends
+            .into_iter()
+            .map(|(text, at)| end(text, at, sites, problems))
+            .collect();
+        let [Some(a), Some(b)] = ends.as_slice() else {
+            continue;
+        };
         let both = |id: SiteId| sites.iter().find(|named| named.site.id == id);
         let plain = |id| both(id).is_some_and(|named| named.site.kind == SiteKind::WireGuard);
         let mut between = [*a, *b];
         between.sort_unstable();
         if a.0 == b.0 {
-            problems.push(Problem::new(place, "both ends of the path are at one site", remedy));
+            problems.push(Problem::new(
+                place,
+                "both ends of the path are at one site",
+                remedy,
+            ));
         } else if plain(a.0) && plain(b.0) {
             let what = "pathweaved runs at neither end of the path";
-            problems.push(Problem::new(place, what, "one of the sites must be of kind pathweave"));
+            problems.push(Problem::new(
+                place,
+                what,
+                "one of the sites must be of kind pathweave",
+            ));
         } else if pairings.iter().any(|pairing| pairing.between == between) {
             let what = "this path stands in the file already";
             problems.push(Problem::new(place, what, "pair other links, or remove it"));

@@ -39,7 +39,11 @@ pub(super) fn read(
     let name = section.text("name", problems);
     let interface = interface(&section, problems);
     let sources = sources(&section, problems);
-    let port = if kind == SiteKind::WireGuard { WIREGUARD_PORT } else { port };
+    let port = if kind == SiteKind::WireGuard {
+        WIREGUARD_PORT
+    } else {
+        port
+    };
     let endpoint = endpoint(&section, port, problems);
     let bare = table.get("interface").is_none() && table.get("source").is_none();
     if kind == SiteKind::Pathweave && bare {
@@ -52,7 +56,11 @@ pub(super) fn read(
     let parsed = text.parse();
     if let Err(error) = &parsed {
         let what = format!("{text:?} is no name for a link: {error}");
-        problems.push(Problem::new(name_place.clone(), what, "rename it, for example \"fiber\""));
+        problems.push(Problem::new(
+            name_place.clone(),
+            what,
+            "rename it, for example \"fiber\"",
+        ));
     }
     let (endpoint, endpoint_place) = endpoint.unzip();
     let link = Link {
@@ -66,7 +74,13 @@ pub(super) fn read(
         mtu: mtu(&section, problems),
         public_key: own_key,
     };
-    Some(Placed { link, place, name_place, endpoint_place, source_places: sources })
+    Some(Placed {
+        link,
+        place,
+        name_place,
+        endpoint_place,
+        source_places: sources,
+    })
 }
 
 fn interface(section: &Section<'_, '_>, problems: &mut Vec<Problem>) -> Option<InterfaceName> {
@@ -94,18 +108,32 @@ fn sources(section: &Section<'_, '_>, problems: &mut Vec<Problem>) -> Vec<At<IpA
     let mut sources: Vec<At<IpAddr>> = Vec::new();
     for (text, place) in section.texts("source", problems).unwrap_or_default() {
         let same = |address: &IpAddr| {
-            sources.iter().any(|(other, _)| other.is_ipv6() == address.is_ipv6())
+            sources
+                .iter()
+                .any(|(other, _)| other.is_ipv6() == address.is_ipv6())
         };
         let remedy = "write an address of this site, at most one of each family";
         match text.parse::<IpAddr>() {
             Err(_) => {
-                problems.push(Problem::new(place, format!("{text:?} is no address"), remedy));
+                problems.push(Problem::new(
+                    place,
+                    format!("{text:?} is no address"),
+                    remedy,
+                ));
             }
             Ok(address) if same(&address) => {
-                problems.push(Problem::new(place, "two source addresses of one family", remedy));
+                problems.push(Problem::new(
+                    place,
+                    "two source addresses of one family",
+                    remedy,
+                ));
             }
             Ok(address) if address.is_unspecified() || address.is_multicast() => {
-                problems.push(Problem::new(place, format!("{address} is no source"), remedy));
+                problems.push(Problem::new(
+                    place,
+                    format!("{address} is no source"),
+                    remedy,
+                ));
             }
             Ok(address) => sources.push((address, place)),
         }
@@ -126,7 +154,10 @@ fn endpoint(
             problems.push(Problem::new(place, what, remedy));
             None
         }
-        Ok(Endpoint { host: Host::Address(address), .. }) if !is_reachable(address) => {
+        Ok(Endpoint {
+            host: Host::Address(address),
+            ..
+        }) if !is_reachable(address) => {
             let what = format!("nobody can be reached at {address}");
             problems.push(Problem::new(place, what, remedy));
             None

@@ -32,7 +32,11 @@ pub(super) fn read(
     let kind = kind(&section, problems);
     let id = id(&section, problems);
     let key = section.text("public_key", problems);
-    section.missing("public_key", "write what `pathweave pubkey` prints at that site", problems);
+    section.missing(
+        "public_key",
+        "write what `pathweave pubkey` prints at that site",
+        problems,
+    );
     let key = key.and_then(|at| public_key(at, problems));
     let subnets = subnets(&section, problems);
     let links = links(&section, kind, port, problems);
@@ -40,16 +44,32 @@ pub(super) fn read(
         Ok(name) => Some(name),
         Err(error) => {
             let what = format!("{name:?} is no name for a site: {error}");
-            problems.push(Problem::new(place, what, "rename the table, for example [site.nara]"));
+            problems.push(Problem::new(
+                place,
+                what,
+                "rename the table, for example [site.nara]",
+            ));
             None
         }
     };
     let ((id, id_place), (public_key, key_place)) = (id?, key?);
     let plain = |subnets: &[At<IpNetwork>]| subnets.iter().map(|(net, _)| *net).collect();
     let only = |links: &[link::Placed]| links.iter().map(|l| l.link.clone()).collect::<Vec<Link>>();
-    let site =
-        Site { id, name: name?, kind, public_key, subnets: plain(&subnets), links: only(&links) };
-    Some(Named { site, id_place, key_place, subnets, links })
+    let site = Site {
+        id,
+        name: name?,
+        kind,
+        public_key,
+        subnets: plain(&subnets),
+        links: only(&links),
+    };
+    Some(Named {
+        site,
+        id_place,
+        key_place,
+        subnets,
+        links,
+    })
 }
 
 fn kind(section: &Section<'_, '_>, problems: &mut Vec<Problem>) -> SiteKind {
@@ -72,7 +92,11 @@ fn id(section: &Section<'_, '_>, problems: &mut Vec<Problem>) -> Option<At<SiteI
     let (number, place) = section.integer("id", problems)?;
     let id = u8::try_from(number).ok().and_then(SiteId::new);
     if id.is_none() {
-        problems.push(Problem::new(place.clone(), format!("{number} is no site id"), remedy));
+        problems.push(Problem::new(
+            place.clone(),
+            format!("{number} is no site id"),
+            remedy,
+        ));
     }
     Some((id?, place))
 }
@@ -88,7 +112,11 @@ pub(super) fn public_key(
                 KeyError::Format => "copy the whole line that `pathweave pubkey` prints",
                 KeyError::LowOrder => "make a new key pair: `pathweave genkey`",
             };
-            problems.push(Problem::new(place, format!("this is no public key: {error}"), remedy));
+            problems.push(Problem::new(
+                place,
+                format!("this is no public key: {error}"),
+                remedy,
+            ));
             None
         }
     }
@@ -107,7 +135,10 @@ fn subnets(section: &Section<'_, '_>, problems: &mut Vec<Problem>) -> Vec<At<IpN
             ),
             Ok(net) if net.ip() != net.network() => {
                 let right = format!("{}/{}", net.network(), net.prefix());
-                refuse(format!("{net} has host bits set"), format!("did you mean {right:?}?"));
+                refuse(
+                    format!("{net} has host bits set"),
+                    format!("did you mean {right:?}?"),
+                );
             }
             Ok(net) if net.prefix() == 0 => refuse(
                 "a site cannot have the whole Internet as its subnet".to_owned(),
@@ -127,7 +158,9 @@ fn links(
 ) -> Vec<link::Placed> {
     let remedy = "list its ISPs: links = [ { name = \"fiber\", interface = \"eth1\" } ]";
     section.missing("links", remedy, problems);
-    let Some(tables) = section.tables("links", problems) else { return Vec::new() };
+    let Some(tables) = section.tables("links", problems) else {
+        return Vec::new();
+    };
     if tables.is_empty() {
         problems.push(Problem::new(section.place(), "a site has no links", remedy));
     }

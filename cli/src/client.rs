@@ -1,0 +1,134 @@
+//! One request to the daemon: HTTP over its Unix socket.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use http_body_util::{BodyExt, Full};
+use hyper::body::Bytes;
+use hyper::{Method, Request, StatusCode};
+use hyper_util::rt::TokioIo;
+use pathweaved::control::{self, AdminState, AdminWish, Status};
+use tokio::net::UnixStream;
+
+use crate::failure::Failure;
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+#[derive(Debug)]
+pub(crate) struct Client {
+    socket: PathBuf,
+}
+
+impl Client {
+    pub(crate) fn new(socket: &Path) -> Self {
+        Self {
+            socket: socket.to_path_buf(),
+        }
+    }
+
+    pub(crate) fn status(&self) -> Result<Status, Failure> {
+        let body = self.request(Method::GET, "/v1/status", Bytes::new())?;
+        serde_json::from_slice(&body).map_err(|error| {
+            Failure::Other(format!(
+                "the daemon's answer is not understood ({error}): update both"
+            ))
+        })
+    }
+
+    pub(crate) fn set_admin(
+        &self,
+        peer: &str,
+        path: u8,
+        state: AdminState,
+    ) -> Result<ExitCode, Failure> {
+        let wish = serde_json::to_vec(&AdminWish { state })
+            .map_err(|error| Failure::Other(error.to_string()))?;
+        let known = peer.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
+        if !known || peer.is_empty() {
+            return Err(Failure::Other(format!(
+                "{peer:?} is no site: see `pathweave peer list`"
+            )));
+        }
+        self.request(
+            Method::POST,
+            &format!("/v1/paths/{peer}/{path}/admin"),
+            wish.into(),
+        )?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn request(&self, method: Method, url: &str, body: Bytes) -> Result<Bytes, Failure> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
+        let runtime = runtime.map_err(|error| Failure::Other(error.to_string()))?;
+        runtime.block_on(async {
+            match tokio::time::timeout(PATIENCE, self.exchange(method, url, body)).await {
+                Ok(answer) => answer,
+                Err(_) => Err(Failure::Unreachable(
+                    "the daemon does not answer: see `journalctl -u pathweaved`".to_owned(),
+                )),
+            }
+        })
+    }
+
+    async fn exchange(&self, method: Method, url: &str, body: Bytes) -> Result<Bytes, Failure> {
+        let stream = UnixStream::connect(&self.socket)
+            .await
+            .map_err(|e| self.unreachable(&e))?;
+        let lost = |error: hyper::Error| {
+            Failure::Unreachable(format!("the daemon hung up ({error}): see its log"))
+        };
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(lost)?;
+        tokio::spawn(connection);
+        let request = Request::builder()
+            .method(method)
+            .uri(url)
+            .header("host", "pathweave")
+            .header("content-type", "application/json")
+            .body(Full::new(body))
+            .map_err(|error| Failure::Other(error.to_string()))?;
+        let response = sender.send_request(request).await.map_err(lost)?;
+        let status = response.status();
+        let body = response
+            .into_body()
+            .collect()
+            .await
+            .map_err(lost)?
+            .to_bytes();
+        if status.is_success() {
+            Ok(body)
+        } else {
+            Err(refused(status, &body))
+        }
+    }
+
+    fn unreachable(&self, error: &io::Error) -> Failure {
+        let socket = self.socket.display();
+        if error.kind() == io::ErrorKind::PermissionDenied {
+            return Failure::NotPermitted(format!(
+                "{socket} may not be used: try again with sudo, or join the socket's group"
+            ));
+        }
+        Failure::Unreachable(format!(
+            "no daemon answers on {socket} ({error}): is it running? `systemctl status \
+             pathweaved`; another socket is named with --socket"
+        ))
+    }
+}
+
+fn refused(status: StatusCode, body: &[u8]) -> Failure {
+    let text = serde_json::from_slice::<control::Failure>(body).map_or_else(
+        |_| format!("the daemon answered {status}"),
+        |failure| failure.error,
+    );
+    if status == StatusCode::FORBIDDEN {
+        Failure::NotPermitted(text)
+    } else {
+        Failure::Other(text)
+    }
+}

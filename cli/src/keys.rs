@@ -1,0 +1,46 @@
+//! Keys in WireGuard's text form, so that `wg` and `pathweave` may be used alike.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
+use std::process::ExitCode;
+
+use pathweaved::names::PrivateKey;
+
+use crate::failure::Failure;
+
+pub(crate) fn generate() -> Result<ExitCode, Failure> {
+    let mut bytes = [0; 32];
+    File::open("/dev/urandom")
+        .and_then(|mut random| random.read_exact(&mut bytes))
+        .map_err(|error| Failure::Other(format!("/dev/urandom: {error}")))?;
+    warn_if_readable();
+    anstream::println!("{}", PrivateKey::from_bytes(bytes).to_text().as_str());
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(crate) fn public() -> Result<ExitCode, Failure> {
+    let mut text = String::new();
+    io::stdin()
+        .take(128)
+        .read_to_string(&mut text)
+        .map_err(|error| Failure::Other(format!("standard input: {error}")))?;
+    let key: PrivateKey = text
+        .trim()
+        .parse()
+        .map_err(|error| Failure::Other(format!("standard input holds no private key: {error}")))?;
+    anstream::println!("{}", key.public());
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A key in a file that others may read is no secret.
+fn warn_if_readable() {
+    let file = io::stdout().as_fd().try_clone_to_owned().map(File::from);
+    let metadata = file.and_then(|file| file.metadata());
+    if metadata.is_ok_and(|metadata| metadata.is_file() && metadata.mode() & 0o007 != 0) {
+        anstream::eprintln!(
+            "warning: writing to a file that others may read; use `umask 077` first"
+        );
+    }
+}

@@ -1,0 +1,80 @@
+use pathweaved::control::{Dropped, SCHEMA, SiteStatus};
+
+use super::*;
+
+fn a_path(number: u8, link: &str) -> PathStatus {
+    PathStatus {
+        path: number,
+        state: PathState::Up,
+        reason: None,
+        link: link.to_owned(),
+        remote_link: "fiber".to_owned(),
+        interface: format!("pw-tainan-{number}"),
+        overlay_address: Some(format!("10.213.1.{number}")),
+        overlay_address6: None,
+        endpoint: Some("198.51.100.20:51820".to_owned()),
+        carrier: "udp".to_owned(),
+        rtt_ms: Some(10.26),
+        loss: Some(0.012),
+        mtu: 1420,
+        last_handshake_s: Some(61),
+        tx_bytes: 123_456_789,
+        rx_bytes: 950,
+        subflows: 4,
+        dropped: Dropped::default(),
+    }
+}
+
+fn a_status() -> Status {
+    let mut dead = a_path(2, "cable");
+    dead.state = PathState::Down;
+    dead.reason = Some("device eth2 does not exist".to_owned());
+    (dead.endpoint, dead.rtt_ms, dead.loss, dead.last_handshake_s) = (None, None, None, None);
+    let mut slow = a_path(3, "satellite");
+    (slow.rtt_ms, slow.endpoint) = (Some(612.0), Some("[2001:db8::20]:51820".to_owned()));
+    Status {
+        schema: SCHEMA,
+        site: SiteStatus {
+            name: "nara".to_owned(),
+            id: 1,
+            address: Some("10.213.1.1".to_owned()),
+            address6: Some("fd50:7761:7665:1::1".to_owned()),
+            public_key: String::new(),
+            version: "0.1.0".to_owned(),
+            warnings: Vec::new(),
+        },
+        peers: vec![PeerStatus {
+            site: "tainan".to_owned(),
+            id: 2,
+            address: Some("10.213.2.1".to_owned()),
+            address6: Some("fd50:7761:7665:2::1".to_owned()),
+            reachable: true,
+            paths: vec![a_path(1, "fiber"), dead, slow],
+        }],
+    }
+}
+
+#[test]
+fn the_status_shows_which_isp_is_dead_and_which_is_slow() {
+    insta::assert_snapshot!(status(&a_status(), Style::plain()));
+}
+
+#[test]
+fn lists_are_one_line_each() {
+    let peers = a_status().peers;
+    insta::assert_snapshot!(peer_list(&peers) + "\n" + &path_list(&peers));
+}
+
+#[test]
+fn one_path_is_shown_with_all_that_is_known() {
+    let peers = a_status().peers;
+    insta::assert_snapshot!(path(&peers[0].paths[0]));
+}
+
+#[test]
+fn a_site_without_peers_says_so() {
+    let mut alone = a_status();
+    alone.peers.clear();
+    alone.site.warnings.push("something is odd".to_owned());
+    insta::assert_snapshot!(status(&alone, Style::plain()));
+}
