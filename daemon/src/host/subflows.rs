@@ -25,6 +25,9 @@ const ULP_MPTCP: u16 = 3;
 const TOKEN_LOCAL: u16 = 2;
 const ESTABLISHED: u8 = 1;
 const NESTED: u16 = 1 << 15;
+/// Offsets in `struct tcp_info` (linux/tcp.h).
+const BYTES_ACKED: usize = 120;
+const BYTES_RECEIVED: usize = 128;
 
 /// One subflow of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -125,9 +128,15 @@ fn subflow(response: &InetResponse) -> Option<Subflow> {
         destination: id.destination_address.to_canonical(),
         destination_port: id.destination_port,
         established: response.header.state == ESTABLISHED,
-        bytes_acked: info.map_or(0, |info| info.bytes_acked),
-        bytes_received: info.map_or(0, |info| info.bytes_received),
+        bytes_acked: counter(info, BYTES_ACKED),
+        bytes_received: counter(info, BYTES_RECEIVED),
     })
+}
+
+/// A 64-bit counter of `struct tcp_info`; 0 where the kernel's is shorter.
+fn counter(info: Option<&Vec<u8>>, at: usize) -> u64 {
+    let bytes = info.and_then(|info| info.get(at..)?.first_chunk::<8>().copied());
+    bytes.map_or(0, u64::from_ne_bytes)
 }
 
 fn attribute(bytes: &[u8], kind: u16) -> Option<Vec<u8>> {

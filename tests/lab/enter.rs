@@ -1,0 +1,89 @@
+//! The right to make namespaces: as root, or as root of a user namespace of our own.
+
+use std::io;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use nix::unistd::{getegid, geteuid};
+
+use crate::sys;
+
+const INSIDE: &str = "PATHWEAVE_LAB_INSIDE";
+
+/// What the machine lacks, with the remedy.
+#[derive(Debug)]
+pub struct Missing(pub String);
+
+impl std::fmt::Display for Missing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The machine can carry the lab.
+pub fn check() -> Result<(), Missing> {
+    let missing = |text: &str| Err(Missing(text.to_owned()));
+    if !Path::new("/dev/net/tun").exists() {
+        return missing("/dev/net/tun does not exist: `sudo modprobe tun`");
+    }
+    if !Path::new("/proc/sys/net/mptcp").exists() {
+        return missing("this kernel has no MPTCP: 5.16 or later with CONFIG_MPTCP is needed");
+    }
+    if std::fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open("/dev/net/tun")
+        .is_err()
+    {
+        return missing(
+            "/dev/net/tun may not be opened: `sudo chmod 666 /dev/net/tun` (its usual mode), or \
+             run as root",
+        );
+    }
+    Ok(())
+}
+
+/// Without root: runs this program again as root of a user namespace, and ends with its exit
+/// code. With root: does nothing.
+pub fn enter() -> Result<(), Missing> {
+    check()?;
+    if geteuid().is_root() {
+        return Ok(());
+    }
+    if std::env::var_os(INSIDE).is_some() {
+        return Err(Missing("the user namespace gives no root".to_owned()));
+    }
+    let code = again().map_err(|error| {
+        Missing(format!(
+            "a user namespace cannot be made ({error}): run as root, or allow it with `sudo \
+             sysctl kernel.unprivileged_userns_clone=1` (Debian) or `sudo sysctl \
+             kernel.apparmor_restrict_unprivileged_userns=0` (Ubuntu)"
+        ))
+    })?;
+    std::process::exit(code);
+}
+
+/// `unshare --map-root-user`: the child waits for its maps, then runs this program.
+fn again() -> io::Result<i32> {
+    let me = std::env::current_exe()?;
+    let mut command = Command::new("/bin/sh");
+    command.args([
+        "-c",
+        "read ready && exec \"$0\" \"$@\"",
+        &me.to_string_lossy(),
+    ]);
+    command
+        .args(std::env::args().skip(1))
+        .env(INSIDE, "1")
+        .stdin(Stdio::piped());
+    sys::run_as_namespace_root(&mut command);
+    let mut child = command.spawn()?;
+    let folder = format!("/proc/{}", child.id());
+    std::fs::write(format!("{folder}/setgroups"), "deny")?;
+    std::fs::write(format!("{folder}/uid_map"), format!("0 {} 1", geteuid()))?;
+    std::fs::write(format!("{folder}/gid_map"), format!("0 {} 1", getegid()))?;
+    if let Some(mut stdin) = child.stdin.take() {
+        io::Write::write_all(&mut stdin, b"ready\n")?;
+    }
+    Ok(child.wait()?.code().unwrap_or(1))
+}

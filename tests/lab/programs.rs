@@ -1,0 +1,51 @@
+//! Real programs in a site's namespace; a test whose program is missing says so and is skipped.
+
+use std::io::Write;
+use std::path::Path;
+
+/// The program is installed; otherwise prints which package holds it.
+pub fn have(program: &str, package: &str) -> bool {
+    let folders = ["/usr/bin", "/usr/sbin", "/bin", "/sbin", "/usr/local/bin"];
+    let found = folders
+        .iter()
+        .any(|folder| Path::new(folder).join(program).exists());
+    if !found {
+        skipped(&format!(
+            "{program} is not installed (apt install {package})"
+        ));
+    }
+    found
+}
+
+/// Says why a test did not run: on stderr, and in the file PATHWEAVE_SKIPPED for the summary.
+pub fn skipped(why: &str) {
+    let test = std::thread::current().name().unwrap_or("?").to_owned();
+    eprintln!("skipped: {test}: {why}");
+    if let Some(file) = std::env::var_os("PATHWEAVE_SKIPPED") {
+        let file = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(file);
+        if file
+            .and_then(|mut file| writeln!(file, "{test}: {why}"))
+            .is_err()
+        {
+            eprintln!("PATHWEAVE_SKIPPED cannot be written");
+        }
+    }
+}
+
+/// True where the lab can run; otherwise the test is skipped, and it is said why.
+pub fn lab_can_run() -> bool {
+    if !nix::unistd::geteuid().is_root() {
+        skipped("not root (run tests/run as root, or under `unshare -rn`)");
+        return false;
+    }
+    match crate::enter::check() {
+        Ok(()) => true,
+        Err(missing) => {
+            skipped(&missing.0);
+            false
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! The lab's only `unsafe`: what happens between fork and exec, and one socket option.
+
+#![allow(
+    unsafe_code,
+    reason = "pre_exec is unsafe by nature; what is called there is listed"
+)]
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use nix::sched::{CloneFlags, setns, unshare};
+use nix::sys::prctl;
+use nix::sys::signal::Signal;
+
+/// The command will run inside the network namespace, and die when the thread that starts it
+/// does: nothing is left when a test is killed.
+pub fn run_inside(command: &mut Command, namespace: &File) -> io::Result<()> {
+    let namespace = namespace.try_clone()?;
+    // SAFETY: setns and prctl are async-signal-safe system calls; nothing is allocated.
+    unsafe {
+        command.pre_exec(move || {
+            setns(namespace.as_fd(), CloneFlags::CLONE_NEWNET)?;
+            prctl::set_pdeathsig(Signal::SIGKILL)?;
+            Ok(())
+        });
+    }
+    Ok(())
+}
+
+/// The command will run as root of a user namespace and a network namespace of its own.
+pub fn run_as_namespace_root(command: &mut Command) {
+    // SAFETY: unshare is an async-signal-safe system call; nothing is allocated.
+    unsafe {
+        command.pre_exec(|| {
+            unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNET)?;
+            Ok(())
+        });
+    }
+}
+
+/// The socket speaks MPTCP; false after a fall-back to plain TCP (MPTCP_INFO of SOL_MPTCP).
+pub fn is_mptcp(socket: &impl AsRawFd) -> bool {
+    const SOL_MPTCP: i32 = 284;
+    const MPTCP_INFO: i32 = 1;
+    let mut info = [0u8; 256];
+    let mut length = info.len() as nix::libc::socklen_t;
+    // SAFETY: the buffer is as long as `length` says.
+    let result = unsafe {
+        nix::libc::getsockopt(
+            socket.as_raw_fd(),
+            SOL_MPTCP,
+            MPTCP_INFO,
+            info.as_mut_ptr().cast(),
+            &raw mut length,
+        )
+    };
+    result == 0
+}

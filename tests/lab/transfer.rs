@@ -1,0 +1,259 @@
+//! A transfer with a checksum at both ends, over MPTCP or plain TCP, and what became of it:
+//! rate, timeline, longest stall, bytes per subflow.
+
+use std::hash::Hasher;
+use std::io::{self, Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use pathweaved::host::subflows::{self, Subflow};
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::laboratory::{Family, Site};
+use crate::sys;
+
+const IPPROTO_MPTCP: i32 = 262;
+/// A bucket of the timeline.
+pub const BUCKET: Duration = Duration::from_millis(100);
+const CHUNK: usize = 64 << 10;
+/// A transfer that stands still this long has failed.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What to move, and how.
+#[derive(Clone, Debug)]
+pub struct Transfer {
+    pub bytes: u64,
+    pub mptcp: bool,
+    pub family: Family,
+    /// The opener sends; otherwise the acceptor does.
+    pub opener_sends: bool,
+    /// The opener binds to its site address.
+    pub bound: bool,
+    /// The listener listens on its site address, not on the wildcard.
+    pub listen_on_site: bool,
+    pub port: u16,
+    pub seed: u64,
+}
+
+impl Transfer {
+    pub fn of(megabytes: u64) -> Self {
+        Self {
+            bytes: megabytes * 1_000_000,
+            mptcp: true,
+            family: Family::V4,
+            opener_sends: true,
+            bound: false,
+            listen_on_site: false,
+            port: 7000,
+            seed: 1,
+        }
+    }
+}
+
+/// What became of it.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    pub intact: bool,
+    /// Both ends spoke MPTCP to the end.
+    pub mptcp: bool,
+    pub duration: Duration,
+    /// Bytes received in each [`BUCKET`].
+    pub timeline: Vec<u64>,
+    /// The opener's subflows, as the kernel last told them.
+    pub subflows: Vec<Subflow>,
+}
+
+impl Outcome {
+    /// Goodput in Mbit/s.
+    pub fn rate(&self) -> f64 {
+        let bytes: u64 = self.timeline.iter().sum();
+        bytes as f64 * 8.0 / 1e6 / self.duration.as_secs_f64()
+    }
+
+    /// Mbit/s from the first second to the last, without start and end of the transfer.
+    pub fn steady_rate(&self) -> f64 {
+        let skip = 15.min(self.timeline.len() / 4);
+        let steady = &self.timeline[skip..self.timeline.len().saturating_sub(5).max(skip + 1)];
+        steady.iter().sum::<u64>() as f64 * 8.0 / 1e6 / (steady.len() as f64 * 0.1)
+    }
+
+    /// Longest run of empty buckets.
+    pub fn longest_stall(&self) -> Duration {
+        let runs = self.timeline.split(|bytes| *bytes > 0).map(<[u64]>::len);
+        BUCKET * runs.max().unwrap_or(0) as u32
+    }
+}
+
+/// What is known while it runs.
+#[derive(Clone, Debug)]
+pub struct Progress {
+    pub elapsed: Duration,
+    pub bytes: u64,
+    pub subflows: Vec<Subflow>,
+}
+
+/// Moves the bytes from `opener` to `acceptor` (or back) and calls `during` every [`BUCKET`].
+pub fn run(
+    transfer: &Transfer,
+    opener: &Site,
+    acceptor: &Site,
+    mut during: impl FnMut(&Progress),
+) -> io::Result<Outcome> {
+    let received = Arc::new(AtomicU64::new(0));
+    let to = SocketAddr::new(acceptor.address(transfer.family), transfer.port);
+    let from = SocketAddr::new(opener.address(transfer.family), 0);
+    let (listening, ready) = std::sync::mpsc::sync_channel(1);
+    let (plan, count) = (transfer.clone(), received.clone());
+    let accepting = acceptor
+        .namespace()
+        .run(move || accept(&plan, to, &count, &listening));
+    ready
+        .recv()
+        .map_err(|_| io::Error::other("the listener failed"))?;
+    let start = Instant::now();
+    let (plan, count) = (transfer.clone(), received.clone());
+    let opening = opener
+        .namespace()
+        .run(move || open(&plan, from, to, &count));
+    let namespace = opener.namespace().clone();
+    let (mut timeline, mut last, mut before) = (Vec::new(), Vec::new(), 0);
+    let (mut moved, mut finished) = (start, start);
+    while !(opening.is_finished() && accepting.is_finished()) {
+        std::thread::sleep(BUCKET.saturating_sub(lag(start, timeline.len())));
+        let bytes = received.load(Relaxed);
+        timeline.push(bytes - before);
+        if bytes > before {
+            moved = Instant::now();
+        }
+        if bytes < transfer.bytes {
+            finished = Instant::now();
+            let port = transfer.port;
+            let now = namespace.enter(subflows::all)?;
+            let ours = |s: &&Subflow| s.destination_port == port || s.source_port == port;
+            last = now.iter().filter(ours).copied().collect();
+        }
+        before = bytes;
+        during(&Progress {
+            elapsed: start.elapsed(),
+            bytes,
+            subflows: last.clone(),
+        });
+        if moved.elapsed() > PATIENCE {
+            let text = format!("the transfer stands still after {bytes} bytes");
+            return Err(io::Error::new(io::ErrorKind::TimedOut, text));
+        }
+    }
+    while timeline.last() == Some(&0) {
+        timeline.pop();
+    }
+    let died = |_| io::Error::other("an end of the transfer died");
+    let (one, one_mptcp) = opening.join().map_err(died)???;
+    let (other, other_mptcp) = accepting.join().map_err(died)???;
+    Ok(Outcome {
+        intact: one == other && received.load(Relaxed) == transfer.bytes,
+        mptcp: one_mptcp && other_mptcp,
+        duration: (finished - start).max(BUCKET),
+        timeline,
+        subflows: last,
+    })
+}
+
+/// How far the sampling is behind its grid.
+fn lag(start: Instant, samples: usize) -> Duration {
+    start.elapsed().saturating_sub(BUCKET * samples as u32)
+}
+
+/// Checksum, and whether MPTCP was spoken to the end.
+type End = io::Result<(u64, bool)>;
+
+fn socket(mptcp: bool, address: SocketAddr) -> io::Result<Socket> {
+    let protocol = if mptcp {
+        Protocol::from(IPPROTO_MPTCP)
+    } else {
+        Protocol::TCP
+    };
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(protocol))?;
+    socket.set_read_timeout(Some(PATIENCE))?;
+    socket.set_write_timeout(Some(PATIENCE))?;
+    Ok(socket)
+}
+
+fn accept(
+    transfer: &Transfer,
+    address: SocketAddr,
+    count: &AtomicU64,
+    ready: &std::sync::mpsc::SyncSender<()>,
+) -> End {
+    let any: IpAddr = match transfer.family {
+        Family::V4 => Ipv4Addr::UNSPECIFIED.into(),
+        Family::V6 => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let ip = if transfer.listen_on_site {
+        address.ip()
+    } else {
+        any
+    };
+    let listener = socket(transfer.mptcp, address)?;
+    listener.set_reuse_address(true)?;
+    listener.bind(&SocketAddr::new(ip, address.port()).into())?;
+    listener.listen(8)?;
+    ready.send(()).map_err(io::Error::other)?;
+    let (stream, _) = listener.accept()?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    exchange(&stream, transfer, !transfer.opener_sends, count)
+}
+
+fn open(transfer: &Transfer, from: SocketAddr, to: SocketAddr, count: &AtomicU64) -> End {
+    let stream = socket(transfer.mptcp, to)?;
+    if transfer.bound {
+        stream.bind(&from.into())?;
+    }
+    stream.connect(&to.into())?;
+    // Joins start when the opener is fully established: after data in either direction.
+    exchange(&stream, transfer, transfer.opener_sends, count)
+}
+
+fn exchange(stream: &Socket, transfer: &Transfer, sends: bool, count: &AtomicU64) -> End {
+    if sends {
+        send(stream, transfer)
+    } else {
+        receive(stream, count)
+    }
+}
+
+fn send(mut stream: &Socket, transfer: &Transfer) -> End {
+    let mut random = ChaCha8Rng::seed_from_u64(transfer.seed);
+    let mut hash = std::hash::DefaultHasher::new();
+    let mut chunk = vec![0; CHUNK];
+    let mut left = transfer.bytes;
+    while left > 0 {
+        let length = left.min(CHUNK as u64) as usize;
+        random.fill_bytes(&mut chunk[..length]);
+        hash.write(&chunk[..length]);
+        stream.write_all(&chunk[..length])?;
+        left -= length as u64;
+    }
+    let mptcp = sys::is_mptcp(stream);
+    stream.shutdown(std::net::Shutdown::Write)?;
+    // The far end closes when it has everything: only then is the transfer over.
+    stream.read_to_end(&mut Vec::new())?;
+    Ok((hash.finish(), mptcp))
+}
+
+fn receive(mut stream: &Socket, count: &AtomicU64) -> End {
+    let mut hash = std::hash::DefaultHasher::new();
+    let mut chunk = vec![0; 4 * CHUNK];
+    loop {
+        let length = stream.read(&mut chunk)?;
+        if length == 0 {
+            break;
+        }
+        hash.write(&chunk[..length]);
+        count.fetch_add(length as u64, Relaxed);
+    }
+    Ok((hash.finish(), sys::is_mptcp(stream)))
+}
