@@ -70,6 +70,12 @@ impl Access {
 }
 
 impl Internet {
+    /// Packets for `address` go to this link.
+    pub fn route(&self, address: IpAddr, to: &Arc<Access>) {
+        let mut routes = self.routes.write().unwrap_or_else(PoisonError::into_inner);
+        routes.insert(address, to.clone());
+    }
+
     /// Makes the device `name` inside `namespace`, with its addresses and a default route of
     /// `metric`, and begins to serve it.
     pub fn attach(
@@ -90,10 +96,8 @@ impl Internet {
             capture: Mutex::default(),
             wake,
         });
-        let mut routes = self.routes.write().unwrap_or_else(PoisonError::into_inner);
-        routes.insert(addresses.0.into(), access.clone());
-        routes.insert(addresses.1.into(), access.clone());
-        drop(routes);
+        self.route(addresses.0.into(), &access);
+        self.route(addresses.1.into(), &access);
         let (served, routes) = (access.clone(), self.routes.clone());
         thread::Builder::new()
             .name("isp".to_owned())

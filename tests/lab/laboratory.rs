@@ -74,7 +74,7 @@ pub struct Site {
 pub struct Lab {
     pub sites: Vec<Site>,
     pub isps: Vec<Isp>,
-    _internet: Internet,
+    internet: Internet,
     folder: TempDir,
 }
 
@@ -108,7 +108,7 @@ impl Lab {
         Ok(Self {
             sites: made,
             isps: isps.to_vec(),
-            _internet: internet,
+            internet,
             folder,
         })
     }
@@ -128,6 +128,11 @@ impl Lab {
             site.home.wait_until_all_up();
         }
         Ok(())
+    }
+
+    /// An ISP that delivers packets for `address` to a link of a site: a hostile one.
+    pub fn route_overlay(&self, address: IpAddr, site: usize, link: usize) {
+        self.internet.route(address, &self.sites[site].links[link]);
     }
 
     /// Every packet that an ISP saw and should not have.
