@@ -1,6 +1,6 @@
 //! The fleet file: one description of the whole overlay, the same at every site.
 //!
-//! Text → [`section`] (what TOML says, each value with its place) → checked ([`Fleet`]) → the
+//! Text → `section` (what TOML says, each value with its place) → checked ([`Fleet`]) → the
 //! overlay as one site sees it ([`View`]). Everything downstream takes only checked values. All
 //! errors of a file are reported at once.
 
@@ -30,7 +30,7 @@ pub enum ReadError {
     Missing { path: String },
     #[error("{path}: {error}")]
     Unreadable { path: String, error: std::io::Error },
-    #[error("{0}")]
+    #[error(transparent)]
     Invalid(#[from] ConfigErrors),
 }
 

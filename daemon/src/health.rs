@@ -12,7 +12,7 @@
 //!      └────────────── silence, hears Down ──────────────────┘
 //! ```
 //!
-//! Silence is the lack of *any* authenticated packet for [`SILENCE`] of the far end's probe
+//! Silence is the lack of *any* authenticated packet for four of the far end's probe
 //! intervals; each probe announces when the next one comes.
 //!
 //! Doors: `handle_*` in; then `poll_probe`; sleep until `poll_timeout`.
@@ -28,7 +28,7 @@ use round_trip::RoundTrip;
 
 /// Probe interval while the path carries data: what decides how soon a dead path is seen.
 pub const BUSY_INTERVAL: Duration = Duration::from_millis(100);
-/// Probe interval of an idle path; with [`SILENCE`] it tells the truth within 1.6 s.
+/// Probe interval of an idle path; with four of them missing it tells the truth within 1.6 s.
 pub const IDLE_INTERVAL: Duration = Duration::from_millis(400);
 /// A path counts as busy this long after its last data packet.
 const BUSY_FOR: Duration = Duration::from_secs(1);

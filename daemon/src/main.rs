@@ -58,7 +58,8 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!("{error:#}");
+            // For a person at a terminal as for the journal: the whole message, lines and carets.
+            eprintln!("pathweaved: {error:#}");
             ExitCode::from(code(&error))
         }
     }

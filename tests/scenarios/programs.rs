@@ -168,85 +168,106 @@ enum Role {
 }
 
 /// Plain WireGuard at tainan: two interfaces share one key, the third has its own.
-fn foreign_wireguard(role: Role, prefix: &str) {
-    if !(lab_can_run() && have("wireguard-go", "wireguard-go") && have("wg", "wireguard-tools")) {
-        return;
-    }
-    let mut lab = Lab::two_sites(&[Isp::new(4, 20); 3]).unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    let (site, far) = (
-        lab.sites[0].namespace().clone(),
-        lab.sites[1].namespace().clone(),
-    );
-    let fleet = fs::read_to_string(lab.sites[0].home.folder.with_file_name("fleet.toml")).unwrap();
-    let ours = fleet
-        .lines()
-        .find(|line| line.starts_with("public_key"))
-        .unwrap();
-    let ours = ours.split('"').nth(1).unwrap().to_owned();
-    let keys: Vec<String> = ["shared", "own"]
-        .map(|name| {
+struct Foreign {
+    namespace: Namespace,
+    folder: tempfile::TempDir,
+    role: Role,
+    /// Public keys: the shared one, the third interface's own.
+    keys: [String; 2],
+    running: Vec<Background>,
+}
+
+impl Foreign {
+    fn new(namespace: &Namespace, role: Role) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let key = |name: &str| {
             let path = folder.path().join(name).display().to_string();
-            shell(
-                &far,
-                &format!("umask 077; wg genkey > {path}; wg pubkey < {path}"),
-            )
-            .trim()
-            .to_owned()
-        })
-        .to_vec();
-    let mut running = Vec::new();
-    for k in 1..=3u8 {
+            let line = format!("umask 077; wg genkey > {path}; wg pubkey < {path}");
+            shell(namespace, &line).trim().to_owned()
+        };
+        let keys = ["shared", "own"].map(key);
+        Self {
+            namespace: namespace.clone(),
+            folder,
+            role,
+            keys,
+            running: Vec::new(),
+        }
+    }
+
+    /// Interface k, with `ours` as its only peer.
+    fn start(&mut self, prefix: &str, k: u8, ours: &str) {
         let device = format!("{prefix}{k}");
-        running.push(start(&far, "wireguard-go", &["-f", &device]));
+        self.running
+            .push(start(&self.namespace, "wireguard-go", &["-f", &device]));
         std::thread::sleep(Duration::from_millis(300));
-        let key = folder.path().join(if k == 3 { "own" } else { "shared" });
-        let dial = match role {
+        let key = self
+            .folder
+            .path()
+            .join(if k == 3 { "own" } else { "shared" });
+        let dial = match self.role {
             Role::WeInitiate => String::new(),
             Role::TheyInitiate => {
                 format!("endpoint {}:51820 persistent-keepalive 1", outer(k, 1).0)
             }
         };
-        shell(
-            &far,
-            &format!(
-                "wg set {device} listen-port {} private-key {} peer {ours} allowed-ips \
-                 10.213.1.0/24 {dial}; ip addr add 10.213.2.{k}/32 dev {device}; ip link set \
-                 {device} mtu 1420 up; ip route add 10.213.1.{k}/32 dev {device}",
-                51820 + u16::from(k),
-                key.display()
-            ),
+        let (port, key) = (51820 + u16::from(k), key.display());
+        let wg = format!(
+            "wg set {device} listen-port {port} private-key {key} peer {ours} allowed-ips \
+             10.213.1.0/24 {dial}"
         );
+        shell(&self.namespace, &wg);
+        let ip = format!(
+            "ip addr add 10.213.2.{k}/32 dev {device}; ip link set {device} mtu 1420 up; ip \
+             route add 10.213.1.{k}/32 dev {device}"
+        );
+        shell(&self.namespace, &ip);
     }
-    shell(&far, "ip mptcp limits set subflows 8");
-    lab.edit_fleet(|text| {
-        let ours = text.split("[site.tainan]").next().unwrap().to_owned();
+
+    /// The site as it stands in the fleet file.
+    fn describe(&self) -> String {
         let link = |k: u8| {
-            let endpoint = match role {
-                Role::WeInitiate => {
-                    format!(
-                        ", endpoint = \"{}:{}\"",
-                        outer(k, 2).0,
-                        51820 + u16::from(k)
-                    )
-                }
+            let port = 51820 + u16::from(k);
+            let endpoint = match self.role {
+                Role::WeInitiate => format!(", endpoint = \"{}:{port}\"", outer(k, 2).0),
                 Role::TheyInitiate => String::new(),
             };
-            let key = if k == 3 {
-                format!(", public_key = \"{}\"", keys[1])
+            let own = if k == 3 {
+                format!(", public_key = \"{}\"", self.keys[1])
             } else {
                 String::new()
             };
-            format!("  {{ name = \"wg{k}\"{endpoint}{key} }},\n")
+            format!("  {{ name = \"wg{k}\"{endpoint}{own} }},\n")
         };
         let links: String = (1..=3).map(link).collect();
+        let key = &self.keys[0];
         format!(
-            "{ours}[site.tainan]\nid = 2\nkind = \"wireguard\"\npublic_key = \"{}\"\nlinks = \
-             [\n{links}]\n",
-            keys[0]
+            "[site.tainan]\nid = 2\nkind = \"wireguard\"\npublic_key = \"{key}\"\nlinks = \
+             [\n{links}]\n"
         )
+    }
+}
+
+fn foreign_wireguard(role: Role, prefix: &str) {
+    if !(lab_can_run() && have("wireguard-go", "wireguard-go") && have("wg", "wireguard-tools")) {
+        return;
+    }
+    let mut lab = Lab::two_sites(&[Isp::new(4, 20); 3]).unwrap();
+    let mut far = Foreign::new(lab.sites[1].namespace(), role);
+    lab.edit_fleet(|text| {
+        let ours = text.split("[site.tainan]").next().unwrap();
+        let key = ours
+            .split("public_key = \"")
+            .nth(1)
+            .unwrap()
+            .split('"')
+            .next()
+            .unwrap();
+        (1..=3).for_each(|k| far.start(prefix, k, key));
+        format!("{ours}{}", far.describe())
     })
     .unwrap();
+    shell(lab.sites[1].namespace(), "ip mptcp limits set subflows 8");
     lab.sites[0].daemon = Some(lab.sites[0].home.start().unwrap());
     lab.sites[0].home.wait_until_all_up();
     // Longer than WireGuard's 120 s: every tunnel renews its keys in the middle.
@@ -260,14 +281,6 @@ fn foreign_wireguard(role: Role, prefix: &str) {
         .iter()
         .filter(|subflow| subflow.established)
         .count();
-    println!(
-        "plain WireGuard: {paths} subflows, {:.1} Mbit/s for {:?}, longest stall {:?}",
-        outcome.rate(),
-        outcome.duration,
-        outcome.longest_stall()
-    );
-    assert!(outcome.intact && outcome.mptcp);
-    assert_eq!(paths, 3);
     let status = lab.sites[0].home.status().unwrap();
     let ages: Vec<_> = status.peers[0]
         .paths
@@ -275,9 +288,14 @@ fn foreign_wireguard(role: Role, prefix: &str) {
         .map(|path| path.last_handshake_s)
         .collect();
     println!(
-        "ages of the handshakes after {:?}: {ages:?} s",
-        outcome.duration
+        "plain WireGuard: {paths} subflows, {:.1} Mbit/s for {:?}, longest stall {:?}, last \
+         handshakes {ages:?} s ago",
+        outcome.rate(),
+        outcome.duration,
+        outcome.longest_stall()
     );
+    assert!(outcome.intact && outcome.mptcp);
+    assert_eq!(paths, 3);
     assert!(
         outcome.duration > Duration::from_secs(125),
         "too short for a rekey"
@@ -287,8 +305,6 @@ fn foreign_wireguard(role: Role, prefix: &str) {
         "no rekey: {ages:?}"
     );
     assert_eq!(lab.cleartext(), Vec::<String>::new(), "cleartext at an ISP");
-    drop(running);
-    drop(site);
 }
 
 #[test]
