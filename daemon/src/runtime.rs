@@ -9,5 +9,6 @@ mod links;
 mod paths;
 pub mod receiver;
 pub mod start;
+mod story;
 mod supervisor;
 mod wake;

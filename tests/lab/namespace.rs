@@ -56,6 +56,19 @@ impl Namespace {
         Ok(command)
     }
 
+    /// Runs a shell line inside and gives what it printed; fails loudly with what it complained.
+    pub fn shell(&self, line: &str) -> String {
+        let output = self
+            .command("sh")
+            .unwrap()
+            .args(["-c", line])
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{line}: {said}");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
     /// The value of a sysctl, for example `net/mptcp/enabled`.
     pub fn sysctl(&self, name: &str) -> io::Result<String> {
         let path = format!("/proc/sys/{name}");

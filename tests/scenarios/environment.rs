@@ -22,21 +22,6 @@ fn two() -> Lab {
     Lab::two_sites(&[Isp::new(50, 10), Isp::new(50, 10)]).unwrap()
 }
 
-fn shell(namespace: &Namespace, line: &str) -> String {
-    let output = namespace
-        .command("sh")
-        .unwrap()
-        .args(["-c", line])
-        .output()
-        .unwrap();
-    assert!(
-        output.status.success(),
-        "{line}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
 /// The daemon refuses to start: exit code and what the operator reads.
 fn refused(output: &Output, code: i32, words: &[&str]) {
     let said = String::from_utf8_lossy(&output.stderr);
@@ -48,10 +33,7 @@ fn refused(output: &Output, code: i32, words: &[&str]) {
 }
 
 fn untouched(namespace: &Namespace) {
-    let seen = shell(
-        namespace,
-        "ip rule; ip route show table all; ip addr show lo; ip link",
-    );
+    let seen = namespace.shell("ip rule; ip route show table all; ip addr show lo; ip link");
     assert!(
         !seen.contains("10.213") && !seen.contains("pw-tainan"),
         "something was left: {seen}"
@@ -108,9 +90,9 @@ fn what_the_machine_lacks_is_named_with_its_remedy() {
     refused(&run(), 1, &["UDP port 51820 is in use", "listen_port"]);
     drop(taken);
 
-    shell(namespace, "ip tuntap add pw-tainan-1 mode tun");
+    namespace.shell("ip tuntap add pw-tainan-1 mode tun");
     refused(&run(), 1, &["pw-tainan-1 exists and is no TUN of ours"]);
-    shell(namespace, "ip link del pw-tainan-1");
+    namespace.shell("ip link del pw-tainan-1");
     untouched(namespace);
 
     let key = home.folder.join("private.key");
@@ -198,11 +180,10 @@ fn a_device_that_does_not_exist_yet_is_awaited() {
     let path = &status.peers[0].paths[1];
     println!("{:?}: {:?}", path.state, path.reason);
     assert_eq!(path.reason.as_deref(), Some("device late0 does not exist"));
-    shell(
-        &home.namespace,
-        "ip link set isp2 down; ip link set isp2 name late0; ip link set late0 up",
-    );
-    shell(&home.namespace, "ip route add default dev late0 metric 102");
+    home.namespace
+        .shell("ip link set isp2 down; ip link set isp2 name late0; ip link set late0 up");
+    home.namespace
+        .shell("ip route add default dev late0 metric 102");
     home.wait_until_all_up();
 }
 

@@ -33,21 +33,9 @@ const LOOKS: [&str; 11] = [
     "cat /proc/sys/net/ipv4/tcp_rmem /proc/sys/net/ipv4/tcp_wmem",
 ];
 
-fn shell(namespace: &Namespace, line: &str) -> String {
-    let output = namespace
-        .command("sh")
-        .unwrap()
-        .args(["-c", line])
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{line}: {said}");
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
 fn look(namespace: &Namespace) -> String {
     LOOKS
-        .map(|line| format!("── {line}\n{}", shell(namespace, line)))
+        .map(|line| format!("── {line}\n{}", namespace.shell(line)))
         .concat()
 }
 
@@ -77,7 +65,7 @@ fn stop_crash_and_cleanup_leave_the_machine_as_it_was() {
     }
     let mut lab = Lab::two_sites(&three()).unwrap();
     let namespace = lab.sites[0].namespace().clone();
-    ALIENS.iter().for_each(|line| drop(shell(&namespace, line)));
+    ALIENS.iter().for_each(|line| drop(namespace.shell(line)));
     let before = look(&namespace);
     lab.start().unwrap();
     let running = look(&namespace);
@@ -142,7 +130,7 @@ fn what_somebody_deletes_is_put_back() {
             "ip addr show lo",
             "nft list ruleset",
         ];
-        let text = looks.map(|line| shell(namespace, line)).concat();
+        let text = looks.map(|line| namespace.shell(line)).concat();
         // What is put back stands behind the others of its kind.
         let mut lines: Vec<_> = text.lines().map(str::to_owned).collect();
         lines.sort();
@@ -155,7 +143,7 @@ fn what_somebody_deletes_is_put_back() {
         "ip route flush table 51802",
         "ip addr del 10.213.1.2/32 dev lo",
     ] {
-        shell(namespace, line);
+        namespace.shell(line);
         std::thread::sleep(Duration::from_secs(1));
         similar_asserts(&state(namespace), &before, line);
     }
@@ -175,7 +163,7 @@ fn no_overlay_packet_is_seen_by_an_isp_whatever_happens() {
         (0, "ip mptcp endpoint add 198.18.2.1 subflow"),
         (1, "ip mptcp endpoint add 198.18.1.2 signal"),
     ] {
-        shell(lab.sites[site].namespace(), line);
+        lab.sites[site].namespace().shell(line);
     }
     lab.start().unwrap();
     for family in [Family::V4, Family::V6] {
@@ -203,7 +191,7 @@ fn no_overlay_packet_is_seen_by_an_isp_whatever_happens() {
         &lab.sites[1],
         |progress| {
             if progress.elapsed > Duration::from_secs(1) && !deleted {
-                shell(&namespace, "ip link del pw-tainan-2");
+                namespace.shell("ip link del pw-tainan-2");
                 deleted = true;
             }
         },
@@ -219,10 +207,7 @@ fn no_overlay_packet_is_seen_by_an_isp_whatever_happens() {
 
     lab.sites[0].daemon.take().unwrap().kill().unwrap();
     poke(&namespace, "10.213.2.1:9");
-    shell(
-        &namespace,
-        "ip route flush proto 183; ip -6 route flush proto 183",
-    );
+    namespace.shell("ip route flush proto 183; ip -6 route flush proto 183");
     poke(&namespace, "10.213.2.1:9");
     poke(&namespace, "[fd50:7761:7665:2::1]:9");
     std::thread::sleep(Duration::from_millis(300));
@@ -262,23 +247,16 @@ fn the_guard_stops_what_is_forwarded_out_and_what_comes_in_from_outside() {
         .spawn()
         .unwrap();
     let pid = holder.id();
-    shell(
-        &site,
-        &format!("ip link add lan0 type veth peer name eth0 netns {pid}"),
-    );
-    shell(
-        &site,
-        "ip addr add 192.168.7.1/24 dev lan0; ip link set lan0 up",
-    );
-    shell(
-        &lan,
-        "ip addr add 192.168.7.2/24 dev eth0; ip link set eth0 up",
-    );
-    shell(&lan, "ip route add default via 192.168.7.1");
+    site.shell(&format!(
+        "ip link add lan0 type veth peer name eth0 netns {pid}"
+    ));
+    site.shell("ip addr add 192.168.7.1/24 dev lan0; ip link set lan0 up");
+    lan.shell("ip addr add 192.168.7.2/24 dev eth0; ip link set eth0 up");
+    lan.shell("ip route add default via 192.168.7.1");
     site.set_sysctl("net/ipv4/ip_forward", "1").unwrap();
     // The daemon is dead and the routes are gone: only the guard is left.
     lab.sites[0].daemon.take().unwrap().kill().unwrap();
-    shell(&site, "ip route flush proto 183");
+    site.shell("ip route flush proto 183");
     poke(&lan, "10.213.2.1:9");
     std::thread::sleep(Duration::from_millis(300));
     assert_eq!(
@@ -302,7 +280,7 @@ fn the_guard_stops_what_is_forwarded_out_and_what_comes_in_from_outside() {
     };
     knock(false);
     // The test has teeth: without the guard both happen.
-    shell(&site, "nft delete table inet pathweave");
+    site.shell("nft delete table inet pathweave");
     knock(true);
     let before = lab.cleartext().len();
     poke(&lan, "10.213.2.1:9");

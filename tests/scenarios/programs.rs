@@ -17,18 +17,6 @@ use lab::transfer::{self, Transfer};
 use lab::{Isp, Lab};
 use pathweaved::control::Status;
 
-fn shell(namespace: &Namespace, line: &str) -> String {
-    let output = namespace
-        .command("sh")
-        .unwrap()
-        .args(["-c", line])
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{line}: {said}");
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
 /// A program that runs until it is dropped.
 struct Background(Child);
 
@@ -118,15 +106,12 @@ fn rsync_moves_a_directory_over_all_paths() {
     let mut client = client;
     assert!(client.0.wait().unwrap().success(), "rsync failed");
     std::mem::forget(client);
-    let same = shell(
-        lab.sites[0].namespace(),
-        &format!(
-            "diff -r {} {} && ls {} | wc -l",
-            from.display(),
-            to.display(),
-            to.display()
-        ),
-    );
+    let same = lab.sites[0].namespace().shell(&format!(
+        "diff -r {} {} && ls {} | wc -l",
+        from.display(),
+        to.display(),
+        to.display()
+    ));
     assert_eq!(same.trim(), "200");
     let bytes = sent(&lab.sites[0].home.status().unwrap());
     println!("rsync: 200 files, 40 MB; sent per path {bytes:?}");
@@ -151,7 +136,7 @@ fn iperf3_under_mptcpize_uses_all_paths_with_one_stream() {
     );
     std::thread::sleep(Duration::from_millis(500));
     let line = "mptcpize run iperf3 -c 10.213.2.1 -t 5 -f m | grep receiver";
-    println!("iperf3: {}", shell(lab.sites[0].namespace(), line).trim());
+    println!("iperf3: {}", lab.sites[0].namespace().shell(line).trim());
     let bytes = sent(&lab.sites[0].home.status().unwrap());
     println!("iperf3: sent per path {bytes:?}");
     assert!(
@@ -183,7 +168,7 @@ impl Foreign {
         let key = |name: &str| {
             let path = folder.path().join(name).display().to_string();
             let line = format!("umask 077; wg genkey > {path}; wg pubkey < {path}");
-            shell(namespace, &line).trim().to_owned()
+            namespace.shell(&line).trim().to_owned()
         };
         let keys = ["shared", "own"].map(key);
         Self {
@@ -216,12 +201,12 @@ impl Foreign {
             "wg set {device} listen-port {port} private-key {key} peer {ours} allowed-ips \
              10.213.1.0/24 {dial}"
         );
-        shell(&self.namespace, &wg);
+        self.namespace.shell(&wg);
         let ip = format!(
             "ip addr add 10.213.2.{k}/32 dev {device}; ip link set {device} mtu 1420 up; ip \
              route add 10.213.1.{k}/32 dev {device}"
         );
-        shell(&self.namespace, &ip);
+        self.namespace.shell(&ip);
     }
 
     /// The site as it stands in the fleet file.
@@ -267,7 +252,9 @@ fn foreign_wireguard(role: Role, prefix: &str) {
         format!("{ours}{}", far.describe())
     })
     .unwrap();
-    shell(lab.sites[1].namespace(), "ip mptcp limits set subflows 8");
+    lab.sites[1]
+        .namespace()
+        .shell("ip mptcp limits set subflows 8");
     lab.sites[0].daemon = Some(lab.sites[0].home.start().unwrap());
     lab.sites[0].home.wait_until_all_up();
     // Longer than WireGuard's 120 s: every tunnel renews its keys in the middle.

@@ -1,6 +1,7 @@
 //! From what the file says to what it means. Each rule of the file stands here, with its remedy.
 
 mod across;
+mod key;
 mod link;
 mod site;
 

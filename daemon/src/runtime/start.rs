@@ -8,7 +8,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::mpsc;
 
 use crate::config::View;
-use crate::host::{Host, HostError, Report};
+use crate::host::{Host, HostError};
 use crate::names::PrivateKey;
 use crate::noise::Identity;
 use crate::plan;
@@ -21,6 +21,7 @@ use super::instance::Instance;
 use super::links::Links;
 use super::paths::Paths;
 use super::receiver::Shared;
+use super::story::say;
 use super::supervisor::Supervisor;
 
 /// Bounds of the channels to the supervisor: what is over is dropped and asked for again.
@@ -91,19 +92,6 @@ pub fn cleanup(runtime_dir: &Path, state_dir: &Path) -> anyhow::Result<()> {
     match report.failures.into_iter().next() {
         Some(error) => Err(error.into()),
         None => Ok(()),
-    }
-}
-
-/// Tells the operator's log what was done.
-pub(super) fn say(report: &Report) {
-    for change in &report.changes {
-        tracing::debug!(%change, "kernel");
-    }
-    if !report.changes.is_empty() {
-        tracing::info!(changes = report.changes.len(), "kernel state changed");
-    }
-    for error in &report.failures {
-        tracing::error!(%error, "kernel state");
     }
 }
 

@@ -23,7 +23,7 @@ use super::lane::Lane;
 use super::links::Links;
 use super::paths::Paths;
 use super::receiver::{Control, Shared};
-use super::start::say;
+use super::story::say;
 
 /// How often traffic is looked at, and boringtun's timers are served.
 const LOOK: Duration = Duration::from_millis(100);

@@ -11,7 +11,8 @@ use crate::config::section::{At, Section};
 use crate::config::value;
 use crate::names::{InterfaceName, PublicKey};
 
-use super::{KEYS, site};
+use super::KEYS;
+use super::key::public_key;
 
 /// The default of plain `wg`, whatever our own port is.
 const WIREGUARD_PORT: u16 = 51_820;
@@ -182,7 +183,7 @@ fn own_key(
         problems.push(Problem::new(at.1, what, remedy));
         return None;
     }
-    site::public_key(at, problems).map(|(key, _)| key)
+    public_key(at, problems).map(|(key, _)| key)
 }
 
 fn cost(section: &Section<'_, '_>, problems: &mut Vec<Problem>) -> Cost {

@@ -8,8 +8,9 @@ use toml::de::DeTable;
 use crate::config::checked::{Link, Site, SiteKind};
 use crate::config::problem::Problem;
 use crate::config::section::{At, Section};
-use crate::names::{KeyError, PublicKey, SiteId};
+use crate::names::SiteId;
 
+use super::key::public_key;
 use super::{KEYS, link};
 
 /// A site, and where its parts stand in the file.
@@ -99,27 +100,6 @@ fn id(section: &Section<'_, '_>, problems: &mut Vec<Problem>) -> Option<At<SiteI
         ));
     }
     Some((id?, place))
-}
-
-pub(super) fn public_key(
-    (text, place): At<&str>,
-    problems: &mut Vec<Problem>,
-) -> Option<At<PublicKey>> {
-    match text.parse() {
-        Ok(key) => Some((key, place)),
-        Err(error) => {
-            let remedy = match error {
-                KeyError::Format => "copy the whole line that `pathweave pubkey` prints",
-                KeyError::LowOrder => "make a new key pair: `pathweave genkey`",
-            };
-            problems.push(Problem::new(
-                place,
-                format!("this is no public key: {error}"),
-                remedy,
-            ));
-            None
-        }
-    }
 }
 
 fn subnets(section: &Section<'_, '_>, problems: &mut Vec<Problem>) -> Vec<At<IpNetwork>> {
