@@ -27,6 +27,9 @@ pub struct SiteStatus {
     /// Things an operator should know, one sentence each; empty when all is well.
     #[serde(default)]
     pub warnings: Vec<String>,
+    /// Datagrams on our port that belong to no tunnel, since the start; answered by silence.
+    #[serde(default)]
+    pub strangers: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -8,6 +8,7 @@ pub mod lane;
 mod links;
 mod paths;
 pub mod receiver;
+mod signals;
 pub mod start;
 mod story;
 mod supervisor;

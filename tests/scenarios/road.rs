@@ -228,11 +228,11 @@ fn survives(path: usize) {
         if (20..22).contains(&tenths) {
             link.blackhole(true);
         }
-        if tenths >= 45 && second.is_none() {
+        if tenths >= 40 && second.is_none() {
             let status = here.status().unwrap();
             let state = status.peers[0].paths[path - 1].clone();
             println!(
-                "2.5 s after the blackhole path {path} is {:?}: {:?}",
+                "2 s after the blackhole path {path} is {:?}: {:?}",
                 state.state, state.reason
             );
             assert_ne!(state.state, UP, "the status does not tell the truth");

@@ -190,11 +190,14 @@ fn find<'a>(
     source: SocketAddr,
     socket: &UdpSocket,
 ) -> Option<&'a Arc<Lane>> {
-    let found = match Message::of(datagram)? {
-        Message::Data { receiver }
-        | Message::Response { receiver }
-        | Message::Cookie { receiver } => lanes.by_receiver(receiver),
-        Message::Initiation { .. } => {
+    let found = match Message::of(datagram) {
+        None => None,
+        Some(
+            Message::Data { receiver }
+            | Message::Response { receiver }
+            | Message::Cookie { receiver },
+        ) => lanes.by_receiver(receiver),
+        Some(Message::Initiation { .. }) => {
             let mut out = [0; 148];
             match shared.identity.admit(datagram, source.ip(), &mut out) {
                 Ok(initiator) => lanes.by_initiator(initiator, link, source, |lane: &Arc<Lane>| {

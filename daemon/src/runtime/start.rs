@@ -21,6 +21,7 @@ use super::instance::Instance;
 use super::links::Links;
 use super::paths::Paths;
 use super::receiver::Shared;
+use super::signals::Signals;
 use super::story::say;
 use super::supervisor::Supervisor;
 
@@ -53,16 +54,17 @@ pub async fn run(
     let (asks, questions) = mpsc::channel(QUESTIONS);
     let _socket = ControlSocket::serve(runtime_dir, asks)?;
 
+    let signals = Signals::open()?;
+
     // ── below this line the machine is changed ──
     let paths = Paths::new(&view, shared.clone());
     let site = Site::new(view, clock::now());
     let prepared = prepare(&mut host, &site, paths);
     let result = match prepared {
         Ok(paths) => {
-            let supervisor = Supervisor::new(site, host, paths, links, shared)?;
-            let (stopped, result) = supervisor.run(control_packets, questions).await;
-            host = stopped;
-            result
+            let supervisor = Supervisor::new(site, host, paths, links, shared, signals);
+            host = supervisor.run(control_packets, questions).await;
+            Ok(())
         }
         Err(error) => Err(error),
     };

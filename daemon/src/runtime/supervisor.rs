@@ -6,12 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
 use crate::config::Endpoint;
 use crate::control::{Dropped, Status};
-use crate::host::{Host, watch::Watch};
+use crate::host::Host;
 use crate::names::PathId;
 use crate::plan::{self, PathAddresses, PathUse};
 use crate::site::{Action, Obstacle, PathFacts, Site, Traffic};
@@ -23,6 +22,7 @@ use super::lane::Lane;
 use super::links::Links;
 use super::paths::Paths;
 use super::receiver::{Control, Shared};
+use super::signals::{Heard, Signals};
 use super::story::say;
 
 /// How often traffic is looked at, and boringtun's timers are served.
@@ -41,8 +41,7 @@ pub struct Supervisor {
     paths: Paths,
     links: Links,
     shared: Arc<Shared>,
-    watch: Watch,
-    stop: [Signal; 2],
+    signals: Signals,
     resolved: (mpsc::Sender<Resolved>, mpsc::Receiver<Resolved>),
     addresses: Vec<PathAddresses>,
     /// What the kernel was last made to match.
@@ -68,20 +67,17 @@ impl Supervisor {
         paths: Paths,
         links: Links,
         shared: Arc<Shared>,
-    ) -> anyhow::Result<Self> {
+        signals: Signals,
+    ) -> Self {
         let now = clock::now();
-        Ok(Self {
+        Self {
             addresses: PathAddresses::of(site.view()),
             site,
             host,
             paths,
             links,
             shared,
-            watch: Watch::open()?,
-            stop: [
-                signal(SignalKind::terminate())?,
-                signal(SignalKind::interrupt())?,
-            ],
+            signals,
             resolved: mpsc::channel(ANSWERS),
             planned: BTreeMap::new(),
             stale: true,
@@ -91,7 +87,7 @@ impl Supervisor {
                 resolve: now,
                 look_at_kernel: Some(now),
             },
-        })
+        }
     }
 
     /// Runs until a signal. Gives the host back, so that everything can be removed.
@@ -99,26 +95,26 @@ impl Supervisor {
         mut self,
         mut control: mpsc::Receiver<Control>,
         mut questions: mpsc::Receiver<Ask>,
-    ) -> (Host, anyhow::Result<()>) {
+    ) -> Host {
         tracing::info!(site = %self.site.view().site.name, "running");
         loop {
             let wake = self.turn(clock::now());
-            let [terminate, interrupt] = &mut self.stop;
             tokio::select! {
-                _ = terminate.recv() => break,
-                _ = interrupt.recv() => break,
+                heard = self.signals.next() => match heard {
+                    Heard::Stop => break,
+                    Heard::KernelChanged => {
+                        self.due.look_at_kernel.get_or_insert(clock::now() + SETTLE);
+                    }
+                },
                 Some(control) = control.recv() => {
                     self.site.handle_control(control.path, &control.packet, clock::now());
                 }
                 Some(ask) = questions.recv() => self.answer(ask),
                 Some(resolved) = self.resolved.1.recv() => self.use_endpoint(&resolved),
-                () = self.watch.changed() => {
-                    self.due.look_at_kernel.get_or_insert(clock::now() + SETTLE);
-                }
                 () = tokio::time::sleep_until(wake.into()) => {}
             }
         }
-        (self.host, Ok(()))
+        self.host
     }
 
     /// Everything that is due now; gives back when the next thing is.
@@ -349,7 +345,9 @@ impl Supervisor {
             let count = subflows.get(&path).copied().unwrap_or(0);
             (path, facts(lane, count))
         });
-        self.site.status(&facts.collect(), self.warnings.clone())
+        let strangers = self.shared.strangers.load(Relaxed);
+        self.site
+            .status(&facts.collect(), self.warnings.clone(), strangers)
     }
 }
 

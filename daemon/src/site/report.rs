@@ -23,7 +23,12 @@ pub struct PathFacts {
 
 impl Site {
     /// The whole status. `facts` are asked path by path.
-    pub fn status(&self, facts: &BTreeMap<PathId, PathFacts>, warnings: Vec<String>) -> Status {
+    pub fn status(
+        &self,
+        facts: &BTreeMap<PathId, PathFacts>,
+        warnings: Vec<String>,
+        strangers: u64,
+    ) -> Status {
         let [address, address6] = self.site_address(self.view.site.id);
         let site = SiteStatus {
             name: self.view.site.name.to_string(),
@@ -33,6 +38,7 @@ impl Site {
             public_key: self.view.site.public_key.to_string(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             warnings,
+            strangers,
         };
         let peers = self
             .view

@@ -117,7 +117,7 @@ fn a_path_is_used_only_while_both_ends_hear_each_other() {
     let later = now + Duration::from_secs(3);
     assert!(!actions(&mut site, later).is_empty());
     assert_eq!(site.uses()[&one_path()], PathUse::Idle);
-    let status = site.status(&BTreeMap::new(), Vec::new());
+    let status = site.status(&BTreeMap::new(), Vec::new(), 0);
     assert_eq!(
         status.peers[0].paths[0].reason.as_deref(),
         Some("the path fell silent")
@@ -133,7 +133,7 @@ fn an_obstacle_at_this_end_takes_the_path_out_of_use_at_once_and_says_why() {
     let eth1: InterfaceName = "eth1".parse().unwrap();
     site.handle_obstacle(one_path(), Some(Obstacle::DeviceMissing(eth1)));
     assert_eq!(site.uses()[&one_path()], PathUse::Idle);
-    let status = site.status(&BTreeMap::new(), Vec::new());
+    let status = site.status(&BTreeMap::new(), Vec::new(), 0);
     let path = &status.peers[0].paths[0];
     assert_eq!(path.state, PathState::Down);
     assert_eq!(path.reason.as_deref(), Some("device eth1 does not exist"));
