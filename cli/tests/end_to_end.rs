@@ -15,6 +15,8 @@ mod files;
 #[path = "end_to_end/requests.rs"]
 mod requests;
 
+use std::fs::File;
+use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -36,6 +38,16 @@ fn seen(output: &Output) -> (String, String, i32) {
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
     let code = output.status.code().unwrap_or(-1);
     (text(&output.stdout), text(&output.stderr), code)
+}
+
+/// Says why a test did not run: on stderr, and in the file PATHWEAVE_SKIPPED for the summary.
+fn skipped(why: &str) {
+    let test = std::thread::current().name().unwrap_or("?").to_owned();
+    eprintln!("skipped: {test}: {why}");
+    if let Some(file) = std::env::var_os("PATHWEAVE_SKIPPED") {
+        let file = File::options().create(true).append(true).open(file);
+        writeln!(file.unwrap(), "{test}: {why}").unwrap();
+    }
 }
 
 #[test]
@@ -193,10 +205,7 @@ fn a_reader_that_went_away_is_no_failure() {
 #[test]
 fn a_full_disk_is_a_failure() {
     let daemon = Daemon::start(Answer::AllUp);
-    let full = std::fs::File::options()
-        .write(true)
-        .open("/dev/full")
-        .unwrap();
+    let full = File::options().write(true).open("/dev/full").unwrap();
     let output = pathweave(&daemon.socket)
         .arg("genkey")
         .stdout(full)

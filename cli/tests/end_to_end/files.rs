@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use super::{pathweave, seen};
+use super::{pathweave, seen, skipped};
 
 const PRIVATE: &str = "yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk=";
 const PUBLIC: &str = "HIgo9xNzJMWLKASShiTqIybxZ0U3wGLiUeJ1PKf8ykw=";
@@ -53,7 +53,7 @@ fn genkey_makes_a_new_key_each_time_that_wg_agrees_with() {
     assert_ne!(first, second);
     let ours = pubkey(first.as_bytes());
     if Command::new("wg").arg("--version").output().is_err() {
-        eprintln!("skipped: `wg` is not installed (wireguard-tools)");
+        skipped("wg is not installed (apt install wireguard-tools)");
         return;
     }
     let mut wg = Command::new("wg");

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use pathweaved::control::Failure;
 
 use super::daemon::{Answer, Daemon};
-use super::seen;
+use super::{seen, skipped};
 
 const NOBODY: u32 = 65534;
 
@@ -129,7 +129,7 @@ fn as_nobody(daemon: &Daemon, arguments: &[&str]) -> (String, String, i32) {
 fn is_root() -> bool {
     let root = fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0);
     if !root {
-        eprintln!("skipped: only root can try another user's rights");
+        skipped("not root: another user's rights cannot be tried");
     }
     root
 }
