@@ -2,7 +2,7 @@
 //! told by the kernel: root, or the user that the daemon runs as.
 //!
 //! It knows nothing itself: every request becomes an [`Ask`] to the supervisor, and every failure
-//! a [`Failure`] that ends with the remedy. [`door`] bounds who comes in and for how long.
+//! a [`Failure`] that ends with the remedy. `door` bounds who comes in and for how long.
 
 mod door;
 
