@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anstream::ColorChoice;
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 
 /// Asks and steers the pathweave daemon of this site.
 #[derive(Debug, Parser)]
@@ -22,7 +22,13 @@ pub(crate) struct Arguments {
     #[arg(long, global = true)]
     pub(crate) json: bool,
     /// auto, always or never; NO_COLOR is honoured.
-    #[arg(long, global = true, default_value = "auto", value_parser = color)]
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        default_value = "auto",
+        value_parser = color
+    )]
     pub(crate) color: ColorChoice,
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -61,7 +67,10 @@ pub(crate) enum PeerCommand {
     /// One line per peer.
     List,
     /// One peer with its paths.
-    Show { name: String },
+    Show {
+        /// The peer's name, as in the fleet file.
+        peer: String,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -69,11 +78,20 @@ pub(crate) enum PathCommand {
     /// One line per path.
     List,
     /// Everything about one path.
-    Show { peer: String, number: u8 },
+    Show(Which),
     /// Bring a path back that was taken down.
-    Up { peer: String, number: u8 },
+    Up(Which),
     /// Take a path out of use until it is brought back, or the daemon starts anew.
-    Down { peer: String, number: u8 },
+    Down(Which),
+}
+
+/// One path.
+#[derive(Debug, Args)]
+pub(crate) struct Which {
+    /// The peer's name, as in the fleet file.
+    pub(crate) peer: String,
+    /// The path's number, from 1.
+    pub(crate) path: u8,
 }
 
 fn color(text: &str) -> Result<ColorChoice, String> {

@@ -2,14 +2,14 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
-use pathweaved::control::{self, AdminState, AdminWish, Status};
+use pathweaved::control::{self, AdminState, AdminWish, SCHEMA, Status};
+use pathweaved::names::Name;
 use tokio::net::UnixStream;
 
 use crate::failure::Failure;
@@ -30,25 +30,26 @@ impl Client {
 
     pub(crate) fn status(&self) -> Result<Status, Failure> {
         let body = self.request(Method::GET, "/v1/status", Bytes::new())?;
-        serde_json::from_slice(&body).map_err(|error| {
+        let strange = |what: String| {
             Failure::Other(format!(
-                "the daemon's answer is not understood ({error}): update both"
+                "the daemon's answer is not understood ({what}): install pathweave and pathweaved \
+                 of one version, and restart the daemon"
             ))
-        })
+        };
+        let status: Status =
+            serde_json::from_slice(&body).map_err(|error| strange(error.to_string()))?;
+        if status.schema != SCHEMA {
+            return Err(strange(format!("schema {}, not {SCHEMA}", status.schema)));
+        }
+        Ok(status)
     }
 
-    pub(crate) fn set_admin(
-        &self,
-        peer: &str,
-        path: u8,
-        state: AdminState,
-    ) -> Result<ExitCode, Failure> {
+    pub(crate) fn set_admin(&self, peer: &str, path: u8, state: AdminState) -> Result<(), Failure> {
         let wish = serde_json::to_vec(&AdminWish { state })
             .map_err(|error| Failure::Other(error.to_string()))?;
-        let known = peer.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
-        if !known || peer.is_empty() {
+        if peer.parse::<Name>().is_err() {
             return Err(Failure::Other(format!(
-                "{peer:?} is no site: see `pathweave peer list`"
+                "no peer is called {peer:?}: see `pathweave peer list`"
             )));
         }
         self.request(
@@ -56,7 +57,7 @@ impl Client {
             &format!("/v1/paths/{peer}/{path}/admin"),
             wish.into(),
         )?;
-        Ok(ExitCode::SUCCESS)
+        Ok(())
     }
 
     fn request(&self, method: Method, url: &str, body: Bytes) -> Result<Bytes, Failure> {
@@ -111,12 +112,13 @@ impl Client {
         let socket = self.socket.display();
         if error.kind() == io::ErrorKind::PermissionDenied {
             return Failure::NotPermitted(format!(
-                "{socket} may not be used: try again with sudo, or join the socket's group"
+                "{socket} may not be used: try again with sudo, or join the group that owns the \
+                 socket (pathweave)"
             ));
         }
         Failure::Unreachable(format!(
-            "no daemon answers on {socket} ({error}): is it running? `systemctl status \
-             pathweaved`; another socket is named with --socket"
+            "no daemon answers on {socket} ({error}): is pathweaved running? `systemctl status \
+             pathweaved`; name another socket with --socket"
         ))
     }
 }
@@ -126,9 +128,9 @@ fn refused(status: StatusCode, body: &[u8]) -> Failure {
         |_| format!("the daemon answered {status}"),
         |failure| failure.error,
     );
-    if status == StatusCode::FORBIDDEN {
-        Failure::NotPermitted(text)
-    } else {
-        Failure::Other(text)
+    match status {
+        StatusCode::FORBIDDEN => Failure::NotPermitted(text),
+        StatusCode::GATEWAY_TIMEOUT => Failure::Unreachable(text),
+        _ => Failure::Other(text),
     }
 }

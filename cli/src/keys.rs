@@ -4,23 +4,23 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
-use std::process::ExitCode;
 
 use pathweaved::names::PrivateKey;
 
 use crate::failure::Failure;
+use crate::output;
 
-pub(crate) fn generate() -> Result<ExitCode, Failure> {
+pub(crate) fn generate() -> Result<(), Failure> {
     let mut bytes = [0; 32];
     File::open("/dev/urandom")
         .and_then(|mut random| random.read_exact(&mut bytes))
         .map_err(|error| Failure::Other(format!("/dev/urandom: {error}")))?;
     warn_if_readable();
-    anstream::println!("{}", PrivateKey::from_bytes(bytes).to_text().as_str());
-    Ok(ExitCode::SUCCESS)
+    output::data(&PrivateKey::from_bytes(bytes).to_text())?;
+    output::data("\n")
 }
 
-pub(crate) fn public() -> Result<ExitCode, Failure> {
+pub(crate) fn public() -> Result<(), Failure> {
     let mut text = String::new();
     io::stdin()
         .take(128)
@@ -30,8 +30,7 @@ pub(crate) fn public() -> Result<ExitCode, Failure> {
         .trim()
         .parse()
         .map_err(|error| Failure::Other(format!("standard input holds no private key: {error}")))?;
-    anstream::println!("{}", key.public());
-    Ok(ExitCode::SUCCESS)
+    output::data(&format!("{}\n", key.public()))
 }
 
 /// A key in a file that others may read is no secret.
@@ -39,8 +38,6 @@ fn warn_if_readable() {
     let file = io::stdout().as_fd().try_clone_to_owned().map(File::from);
     let metadata = file.and_then(|file| file.metadata());
     if metadata.is_ok_and(|metadata| metadata.is_file() && metadata.mode() & 0o007 != 0) {
-        anstream::eprintln!(
-            "warning: writing to a file that others may read; use `umask 077` first"
-        );
+        output::remark("writing to a file that others may read: use `umask 077` first");
     }
 }

@@ -1,29 +1,48 @@
 //! The status for a person: one block per peer, one line per path, aligned; which ISP is slow or
-//! dead is seen at a glance. Pure: from values to text.
+//! dead, and why, is seen at a glance. Pure: from values to text.
+
+mod table;
+mod units;
 
 use pathweaved::control::{PathState, PathStatus, PeerStatus, Status};
 
-use crate::style::Style;
+use crate::style::{Style, Tone};
+use table::{Cell, Column, Side, table};
+use units::{age, bytes, millis, or_dash, percent};
 
-const HEADINGS: [&str; 10] = [
-    "path",
-    "state",
-    "link",
-    "endpoint",
-    "rtt",
-    "loss",
-    "mtu",
-    "subflows",
-    "sent / received",
-    "handshake",
+/// Loss from which one TCP flow is visibly slow: the Mathis bound at 50 ms is 4 Mbit/s.
+const LOSSY: f64 = 0.005;
+
+const PATH_COLUMNS: [Column; 12] = [
+    ("path", Side::Right),
+    ("state", Side::Left),
+    ("link", Side::Left),
+    ("endpoint", Side::Left),
+    ("rtt", Side::Right),
+    ("loss", Side::Right),
+    ("mtu", Side::Right),
+    ("subflows", Side::Right),
+    ("sent", Side::Right),
+    ("received", Side::Right),
+    ("handshake", Side::Left),
+    ("why", Side::Left),
+];
+
+const PEER_COLUMNS: [Column; 5] = [
+    ("peer", Side::Left),
+    ("id", Side::Right),
+    ("reachable", Side::Left),
+    ("paths up", Side::Right),
+    ("addresses", Side::Left),
 ];
 
 pub(crate) fn status(status: &Status, style: Style) -> String {
     let site = &status.site;
     let addresses = join([&site.address, &site.address6]);
-    let mut text = format!("site {} (id {})  {addresses}\n", site.name, site.id);
+    let name = style.paint(&site.name, Tone::Strong);
+    let mut text = format!("site {name} (id {})  {addresses}\n", site.id);
     for warning in &site.warnings {
-        text += &format!("{}: {warning}\n", style.bad("warning"));
+        text += &format!("{}: {warning}\n", style.paint("warning", Tone::Warn));
     }
     if status.peers.is_empty() {
         text += "no peers\n";
@@ -37,89 +56,69 @@ pub(crate) fn status(status: &Status, style: Style) -> String {
 
 pub(crate) fn peer(peer: &PeerStatus, style: Style) -> String {
     let addresses = join([&peer.address, &peer.address6]);
-    let up = peer
-        .paths
-        .iter()
-        .filter(|path| path.state == PathState::Up)
-        .count();
-    let state = match (up, peer.paths.len()) {
-        (0, _) => style.bad("unreachable"),
-        (up, all) if up == all => style.good(&format!("all {all} paths up")),
-        (up, all) => style.bad(&format!("{up} of {all} paths up")),
+    let (wanted, up) = (wanted(peer), up(peer));
+    let (state, tone) = match (up, wanted) {
+        (0, 0) => ("all paths taken down".to_owned(), Tone::Warn),
+        (0, _) => ("unreachable".to_owned(), Tone::Bad),
+        (1, 1) => ("its path is up".to_owned(), Tone::Good),
+        (up, wanted) if up == wanted => (format!("all {wanted} paths up"), Tone::Good),
+        (up, wanted) => (format!("{up} of {wanted} paths up"), Tone::Bad),
     };
-    let mut text = format!(
-        "peer {} (id {})  {addresses}  {state}\n",
-        peer.site, peer.id
+    let (name, state) = (
+        style.paint(&peer.site, Tone::Strong),
+        style.paint(&state, tone),
     );
     let rows: Vec<_> = peer.paths.iter().map(row).collect();
-    let mut lines = table(&HEADINGS, &rows).into_iter();
-    text += &lines
-        .next()
-        .map(|line| style.muted(&line) + "\n")
-        .unwrap_or_default();
-    for (line, path) in lines.zip(&peer.paths) {
-        let line = if path.state == PathState::Up {
-            line
-        } else {
-            style.bad(&line)
-        };
-        text += &(line + "\n");
-        if let Some(reason) = &path.reason {
-            text += &format!("        {reason}\n");
-        }
-    }
-    text
+    format!("peer {name} (id {})  {addresses}  {state}\n", peer.id)
+        + &table(&PATH_COLUMNS, &rows, style)
 }
 
-pub(crate) fn peer_list(peers: &[PeerStatus]) -> String {
+pub(crate) fn peer_list(peers: &[PeerStatus], style: Style) -> String {
     let row = |peer: &PeerStatus| {
-        let up = peer
-            .paths
-            .iter()
-            .filter(|path| path.state == PathState::Up)
-            .count();
-        let addresses = join([&peer.address, &peer.address6]);
-        let reachable = if peer.reachable { "yes" } else { "no" };
-        let paths = format!("{up}/{}", peer.paths.len());
+        let (word, tone) = match (peer.reachable, wanted(peer)) {
+            (true, _) => ("yes", Tone::Good),
+            (false, 0) => ("no", Tone::Warn),
+            (false, _) => ("no", Tone::Bad),
+        };
         vec![
-            peer.site.clone(),
-            peer.id.to_string(),
-            reachable.to_owned(),
-            paths,
-            addresses,
+            peer.site.clone().into(),
+            peer.id.to_string().into(),
+            Cell::new(word, tone),
+            format!("{}/{}", up(peer), peer.paths.len()).into(),
+            join([&peer.address, &peer.address6]).into(),
         ]
     };
     let rows: Vec<_> = peers.iter().map(row).collect();
-    table(&["peer", "id", "reachable", "paths up", "addresses"], &rows).join("\n") + "\n"
+    table(&PEER_COLUMNS, &rows, style)
 }
 
-pub(crate) fn path_list(peers: &[PeerStatus]) -> String {
-    let of_peer = |peer: &PeerStatus| {
-        let name = peer.site.clone();
-        let one = move |path: &PathStatus| {
-            let mut cells = vec![name.clone()];
+pub(crate) fn path_list(peers: &[PeerStatus], style: Style) -> String {
+    let mut rows = Vec::new();
+    for peer in peers {
+        for path in &peer.paths {
+            let mut cells = vec![Cell::from(peer.site.clone())];
             cells.extend(row(path));
-            cells
-        };
-        peer.paths.iter().map(one).collect::<Vec<_>>()
-    };
-    let rows: Vec<_> = peers.iter().flat_map(of_peer).collect();
-    let headings: Vec<_> = std::iter::once("peer").chain(HEADINGS).collect();
-    table(&headings, &rows).join("\n") + "\n"
+            rows.push(cells);
+        }
+    }
+    let peer: Column = ("peer", Side::Left);
+    let columns: Vec<_> = std::iter::once(peer).chain(PATH_COLUMNS).collect();
+    table(&columns, &rows, style)
 }
 
-pub(crate) fn path(path: &PathStatus) -> String {
+pub(crate) fn path(peer: &str, path: &PathStatus, style: Style) -> String {
     let dropped = &path.dropped;
     let dropped = format!(
         "{} wrong source, {} malformed, {} not authentic, {} no room",
         dropped.wrong_source, dropped.malformed, dropped.unauthentic, dropped.no_room
     );
     let lines = [
-        ("path", path.path.to_string()),
-        ("state", state(path.state).to_owned()),
-        ("reason", path.reason.clone().unwrap_or_else(none)),
+        ("path", format!("{} to {peer}", path.path)),
+        ("state", style.paint(word(path.state), tone(path.state))),
+        ("why", or_dash(path.reason.as_ref())),
         ("link", format!("{} → {}", path.link, path.remote_link)),
-        ("endpoint", path.endpoint.clone().unwrap_or_else(none)),
+        ("endpoint", or_dash(path.endpoint.as_ref())),
+        ("carrier", path.carrier.clone()),
         (
             "interface",
             format!("{} (mtu {})", path.interface, path.mtu),
@@ -142,48 +141,39 @@ pub(crate) fn path(path: &PathStatus) -> String {
         .collect()
 }
 
-fn row(path: &PathStatus) -> Vec<String> {
+fn row(path: &PathStatus) -> Vec<Cell> {
+    let loss = match path.loss {
+        Some(loss) if loss >= LOSSY => Tone::Warn,
+        Some(_) | None => Tone::Plain,
+    };
     vec![
-        path.path.to_string(),
-        state(path.state).to_owned(),
-        format!("{} → {}", path.link, path.remote_link),
-        path.endpoint.clone().unwrap_or_else(none),
-        millis(path.rtt_ms),
-        percent(path.loss),
-        path.mtu.to_string(),
-        path.subflows.to_string(),
-        format!("{} / {}", bytes(path.tx_bytes), bytes(path.rx_bytes)),
-        age(path.last_handshake_s),
+        path.path.to_string().into(),
+        Cell::new(word(path.state), tone(path.state)),
+        format!("{} → {}", path.link, path.remote_link).into(),
+        or_dash(path.endpoint.as_ref()).into(),
+        millis(path.rtt_ms).into(),
+        Cell::new(percent(path.loss), loss),
+        path.mtu.to_string().into(),
+        path.subflows.to_string().into(),
+        bytes(path.tx_bytes).into(),
+        bytes(path.rx_bytes).into(),
+        age(path.last_handshake_s).into(),
+        Cell::new(path.reason.clone().unwrap_or_default(), tone(path.state)),
     ]
 }
 
-/// Headings and rows with every column as wide as its widest cell.
-fn table(headings: &[&str], rows: &[Vec<String>]) -> Vec<String> {
-    let headings: Vec<String> = headings
-        .iter()
-        .map(|heading| (*heading).to_owned())
-        .collect();
-    let all = || std::iter::once(&headings).chain(rows);
-    let width = |column: usize| {
-        all()
-            .filter_map(|row| row.get(column))
-            .map(|cell| cell.chars().count())
-            .max()
-            .unwrap_or(0)
-    };
-    let widths: Vec<_> = (0..headings.len()).map(width).collect();
-    let line = |row: &Vec<String>| {
-        let cells = row
-            .iter()
-            .zip(&widths)
-            .map(|(cell, width)| format!("{cell:<width$}"));
-        let line = format!("  {}", cells.collect::<Vec<_>>().join("  "));
-        line.trim_end().to_owned()
-    };
-    all().map(line).collect()
+/// Paths that should be up.
+fn wanted(peer: &PeerStatus) -> usize {
+    let wanted = |path: &&PathStatus| path.state != PathState::AdminDown;
+    peer.paths.iter().filter(wanted).count()
 }
 
-fn state(state: PathState) -> &'static str {
+fn up(peer: &PeerStatus) -> usize {
+    let up = |path: &&PathStatus| path.state == PathState::Up;
+    peer.paths.iter().filter(up).count()
+}
+
+fn word(state: PathState) -> &'static str {
     match state {
         PathState::Up => "up",
         PathState::Init => "init",
@@ -192,53 +182,21 @@ fn state(state: PathState) -> &'static str {
     }
 }
 
-fn none() -> String {
-    "-".to_owned()
+fn tone(state: PathState) -> Tone {
+    match state {
+        PathState::Up => Tone::Good,
+        PathState::Init | PathState::AdminDown => Tone::Warn,
+        PathState::Down => Tone::Bad,
+    }
 }
 
 fn join(addresses: [&Option<String>; 2]) -> String {
-    addresses
+    let known: Vec<&str> = addresses
         .into_iter()
         .flatten()
-        .cloned()
-        .collect::<Vec<_>>()
-        .join("  ")
-}
-
-fn millis(value: Option<f64>) -> String {
-    value.map_or_else(none, |millis| format!("{millis:.1} ms"))
-}
-
-fn percent(share: Option<f64>) -> String {
-    share.map_or_else(none, |share| format!("{:.0} %", share * 100.0))
-}
-
-fn age(seconds: Option<u64>) -> String {
-    match seconds {
-        None => "never".to_owned(),
-        Some(seconds @ 0..120) => format!("{seconds} s ago"),
-        Some(seconds @ 120..7200) => format!("{} min ago", seconds / 60),
-        Some(seconds) => format!("{} h ago", seconds / 3600),
-    }
-}
-
-/// Decimal units, as ISPs and disks count.
-fn bytes(count: u64) -> String {
-    const UNITS: [&str; 5] = ["B", "kB", "MB", "GB", "TB"];
-    #[expect(clippy::cast_precision_loss, reason = "shown with one decimal")]
-    let mut value = count as f64;
-    let mut unit = "B";
-    for next in UNITS.iter().skip(1) {
-        if value < 1000.0 {
-            break;
-        }
-        (value, unit) = (value / 1000.0, next);
-    }
-    if unit == "B" {
-        format!("{count} B")
-    } else {
-        format!("{value:.1} {unit}")
-    }
+        .map(String::as_str)
+        .collect();
+    known.join("  ")
 }
 
 #[cfg(test)]

@@ -1,17 +1,38 @@
-//! Colour, where the terminal has it and nobody asked for none.
+//! Colour, where the terminal has it and nobody asked for none. What a colour says, a word says
+//! as well.
 
-use anstream::AutoStream;
+use anstream::{AutoStream, ColorChoice};
+use anstyle::{AnsiColor, Effects};
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Style {
     color: bool,
 }
 
+/// What a text means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tone {
+    Plain,
+    Strong,
+    Muted,
+    Good,
+    Warn,
+    Bad,
+}
+
 impl Style {
-    pub(crate) fn choose() -> Self {
-        let choice = AutoStream::choice(&std::io::stdout());
+    /// As `--color`, `NO_COLOR` and the kind of standard output say.
+    pub(crate) fn of_stdout() -> Self {
+        Self::of(AutoStream::choice(&std::io::stdout()))
+    }
+
+    pub(crate) fn of_stderr() -> Self {
+        Self::of(AutoStream::choice(&std::io::stderr()))
+    }
+
+    fn of(choice: ColorChoice) -> Self {
         Self {
-            color: choice != anstream::ColorChoice::Never,
+            color: choice != ColorChoice::Never,
         }
     }
 
@@ -20,23 +41,33 @@ impl Style {
         Self { color: false }
     }
 
-    pub(crate) fn good(self, text: &str) -> String {
-        self.paint(text, "\u{1b}[32m")
+    #[cfg(test)]
+    pub(crate) fn colored() -> Self {
+        Self { color: true }
     }
 
-    pub(crate) fn bad(self, text: &str) -> String {
-        self.paint(text, "\u{1b}[31m")
+    pub(crate) fn is_colored(self) -> bool {
+        self.color
     }
 
-    pub(crate) fn muted(self, text: &str) -> String {
-        self.paint(text, "\u{1b}[2m")
+    pub(crate) fn paint(self, text: &str, tone: Tone) -> String {
+        if !self.color || tone == Tone::Plain {
+            return text.to_owned();
+        }
+        let style = tone.style();
+        format!("{style}{text}{style:#}")
     }
+}
 
-    fn paint(self, text: &str, code: &str) -> String {
-        if self.color {
-            format!("{code}{text}\u{1b}[0m")
-        } else {
-            text.to_owned()
+impl Tone {
+    fn style(self) -> anstyle::Style {
+        match self {
+            Self::Plain => anstyle::Style::new(),
+            Self::Strong => Effects::BOLD.into(),
+            Self::Muted => Effects::DIMMED.into(),
+            Self::Good => AnsiColor::Green.on_default(),
+            Self::Warn => AnsiColor::Yellow.on_default(),
+            Self::Bad => AnsiColor::Red.on_default() | Effects::BOLD,
         }
     }
 }

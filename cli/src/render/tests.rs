@@ -61,15 +61,63 @@ fn the_status_shows_which_isp_is_dead_and_which_is_slow() {
 }
 
 #[test]
+fn colours_say_what_the_words_say() {
+    let text = status(&a_status(), Style::colored());
+    insta::assert_snapshot!(text.replace('\u{1b}', "␛"));
+}
+
+#[test]
+fn when_all_is_well_there_is_no_column_for_why() {
+    let mut well = a_status();
+    well.peers[0].paths.remove(1);
+    insta::assert_snapshot!(status(&well, Style::plain()));
+}
+
+#[test]
+fn a_path_taken_down_by_an_operator_is_not_missed() {
+    let mut calm = a_status();
+    let path = &mut calm.peers[0].paths[1];
+    path.state = PathState::AdminDown;
+    path.reason = Some("taken down by the operator".to_owned());
+    insta::assert_snapshot!(status(&calm, Style::plain()));
+}
+
+#[test]
+fn long_names_ipv6_endpoints_and_a_peer_with_one_path_keep_the_columns() {
+    let mut wide = a_status();
+    let mut other = wide.peers[0].clone();
+    (other.site, other.id) = ("a-far-away-site-with-a-long-name".to_owned(), 254);
+    (other.address, other.reachable) = (None, true);
+    other.paths.truncate(1);
+    let path = &mut other.paths[0];
+    path.link = "fiber-of-the-first-floor-provide".to_owned();
+    path.endpoint = Some("[2001:db8:1234:5678:9abc:def0:1234:5678]:51820".to_owned());
+    (path.loss, path.rx_bytes, path.last_handshake_s) = (None, 7_700_000_000_000, Some(8000));
+    wide.peers.push(other);
+    insta::assert_snapshot!(status(&wide, Style::plain()));
+}
+
+#[test]
+fn a_peer_behind_dead_paths_only_is_unreachable() {
+    let mut dark = a_status();
+    dark.peers[0]
+        .paths
+        .retain(|path| path.state == PathState::Down);
+    dark.peers[0].reachable = false;
+    insta::assert_snapshot!(status(&dark, Style::plain()));
+}
+
+#[test]
 fn lists_are_one_line_each() {
     let peers = a_status().peers;
-    insta::assert_snapshot!(peer_list(&peers) + "\n" + &path_list(&peers));
+    let plain = Style::plain();
+    insta::assert_snapshot!(peer_list(&peers, plain) + "\n" + &path_list(&peers, plain));
 }
 
 #[test]
 fn one_path_is_shown_with_all_that_is_known() {
     let peers = a_status().peers;
-    insta::assert_snapshot!(path(&peers[0].paths[0]));
+    insta::assert_snapshot!(path("tainan", &peers[0].paths[0], Style::plain()));
 }
 
 #[test]

@@ -1,24 +1,27 @@
-//! The daemon's ear for the CLI: HTTP over a Unix socket. Group may read; who may change is told
-//! by the kernel (SO_PEERCRED): root, or the user that the daemon runs as.
+//! The daemon's ear for the CLI: HTTP over a Unix socket. The group may read; who may change is
+//! told by the kernel: root, or the user that the daemon runs as.
+//!
+//! It knows nothing itself: every request becomes an [`Ask`] to the supervisor, and every failure
+//! a [`Failure`] that ends with the remedy. `door` bounds who comes in and for how long.
+
+mod door;
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use axum::extract::connect_info::Connected;
+use axum::extract::rejection::{JsonRejection, PathRejection};
 use axum::extract::{ConnectInfo, DefaultBodyLimit, Path as UrlPath, State};
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use axum::serve::IncomingStream;
 use axum::{Json, Router};
-use tokio::net::UnixListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::control::{AdminState, AdminWish, Failure, SOCKET, Status};
+use door::{Caller, Door};
 
 /// The supervisor answers within milliseconds; after this it is stuck.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -37,6 +40,13 @@ pub enum Ask {
     },
 }
 
+#[derive(Debug, thiserror::Error)]
+#[error("{path}: no control socket can be made ({error}); is the runtime directory writable?")]
+pub struct ControlError {
+    path: String,
+    error: io::Error,
+}
+
 /// The socket, served until this is dropped.
 #[derive(Debug)]
 pub struct ControlSocket {
@@ -46,22 +56,15 @@ pub struct ControlSocket {
 
 impl ControlSocket {
     /// A socket that a dead daemon left is replaced; the instance's lock makes sure it is dead.
-    pub fn serve(folder: &Path, asks: mpsc::Sender<Ask>) -> io::Result<Self> {
+    pub fn serve(folder: &Path, asks: mpsc::Sender<Ask>) -> Result<Self, ControlError> {
         let path = folder.join(SOCKET);
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            Ok(()) | Err(_) => {}
-        }
-        let listener = UnixListener::bind(&path)?;
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o660))?;
-        let router = Router::new()
-            .route("/v1/status", get(status))
-            .route("/v1/paths/{peer}/{path}/admin", post(set_admin))
-            .layer(DefaultBodyLimit::max(LARGEST_BODY))
-            .with_state(asks)
-            .into_make_service_with_connect_info::<Caller>();
+        let door = Door::open(&path).map_err(|error| ControlError {
+            path: path.display().to_string(),
+            error,
+        })?;
+        let service = router(asks).into_make_service_with_connect_info::<Caller>();
         let server = tokio::spawn(async move {
-            if let Err(error) = axum::serve(listener, router).await {
+            if let Err(error) = axum::serve(door, service).await {
                 tracing::error!(%error, "the control socket is lost");
             }
         });
@@ -78,22 +81,14 @@ impl Drop for ControlSocket {
     }
 }
 
-/// Who is at the other end of the socket.
-#[derive(Clone, Copy, Debug)]
-struct Caller {
-    user: Option<u32>,
-}
-
-impl Connected<IncomingStream<'_, UnixListener>> for Caller {
-    fn connect_info(stream: IncomingStream<'_, UnixListener>) -> Self {
-        Self {
-            user: stream
-                .io()
-                .peer_cred()
-                .ok()
-                .map(|credentials| credentials.uid()),
-        }
-    }
+fn router(asks: mpsc::Sender<Ask>) -> Router {
+    Router::new()
+        .route("/v1/status", get(status))
+        .route("/v1/paths/{peer}/{path}/admin", post(set_admin))
+        .fallback(unknown_request)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(DefaultBodyLimit::max(LARGEST_BODY))
+        .with_state(asks)
 }
 
 async fn status(State(asks): State<mpsc::Sender<Ask>>) -> Response {
@@ -107,14 +102,21 @@ async fn status(State(asks): State<mpsc::Sender<Ask>>) -> Response {
 async fn set_admin(
     State(asks): State<mpsc::Sender<Ask>>,
     ConnectInfo(caller): ConnectInfo<Caller>,
-    UrlPath((peer, path)): UrlPath<(String, u8)>,
-    Json(wish): Json<AdminWish>,
+    path: Result<UrlPath<(String, u8)>, PathRejection>,
+    wish: Result<Json<AdminWish>, JsonRejection>,
 ) -> Response {
-    let ours = nix::unistd::geteuid().as_raw();
-    if !caller.user.is_some_and(|user| user == 0 || user == ours) {
+    if !caller.may_change() {
         let why = "only root may change a path: try again with sudo";
         return failure(StatusCode::FORBIDDEN, why);
     }
+    let (UrlPath((peer, path)), Json(wish)) = match (path, wish) {
+        (Ok(path), Ok(wish)) => (path, wish),
+        (Err(wrong), _) => return failure(wrong.status(), &wrong.body_text()),
+        (_, Err(wrong)) => {
+            let why = format!(r#"{}; send {{"state":"up"}} or "down""#, wrong.body_text());
+            return failure(wrong.status(), &why);
+        }
+    };
     let (reply, answer) = oneshot::channel();
     let ask = Ask::SetAdmin {
         peer,
@@ -129,6 +131,20 @@ async fn set_admin(
     }
 }
 
+async fn unknown_request(method: Method, uri: Uri) -> Response {
+    let why = format!(
+        "this daemon does not know {method} {}: are the command and the daemon of one version?",
+        uri.path()
+    );
+    failure(StatusCode::NOT_FOUND, &why)
+}
+
+async fn wrong_method(method: Method, uri: Uri) -> Response {
+    let why = format!("{} cannot be asked with {method}", uri.path());
+    failure(StatusCode::METHOD_NOT_ALLOWED, &why)
+}
+
+/// A question that finds the queue full is refused, not queued behind the others.
 async fn put<T>(
     asks: &mpsc::Sender<Ask>,
     ask: Ask,
@@ -137,7 +153,7 @@ async fn put<T>(
     let stuck = || {
         failure(
             StatusCode::GATEWAY_TIMEOUT,
-            "the daemon does not answer; see its log",
+            "the daemon hears but does not answer: see `journalctl -u pathweaved`",
         )
     };
     asks.try_send(ask).map_err(|_| stuck())?;
@@ -148,11 +164,6 @@ async fn put<T>(
 }
 
 fn failure(status: StatusCode, error: &str) -> Response {
-    (
-        status,
-        Json(Failure {
-            error: error.to_owned(),
-        }),
-    )
-        .into_response()
+    let error = error.to_owned();
+    (status, Json(Failure { error })).into_response()
 }

@@ -1,0 +1,40 @@
+//! stdout is data, stderr is remarks. A reader that went away (`| head`) is no failure; a full
+//! disk is.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use crate::failure::Failure;
+use crate::style::{Style, Tone};
+
+/// Writes data as it is; the caller ends its lines.
+pub(crate) fn data(text: &str) -> Result<(), Failure> {
+    let mut out = anstream::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::Other(format!(
+            "standard output cannot be written: {error}"
+        ))),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// One line of JSON.
+pub(crate) fn json(value: &impl Serialize) -> Result<(), Failure> {
+    let text = serde_json::to_string(value).map_err(|error| Failure::Other(error.to_string()))?;
+    data(&(text + "\n"))
+}
+
+pub(crate) fn remark(text: &str) {
+    to_stderr("remark", Tone::Warn, text);
+}
+
+pub(crate) fn error(failure: &Failure) {
+    to_stderr("error", Tone::Bad, &failure.to_string());
+}
+
+/// Where stderr is closed there is nobody to tell that it is.
+fn to_stderr(kind: &str, tone: Tone, text: &str) {
+    let kind = Style::of_stderr().paint(kind, tone);
+    if writeln!(anstream::stderr(), "{kind}: {text}").is_err() {}
+}

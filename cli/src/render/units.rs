@@ -1,0 +1,96 @@
+//! Numbers as a person reads them. What is not known is a dash.
+
+pub(super) fn or_dash(text: Option<&String>) -> String {
+    text.cloned().unwrap_or_else(|| "-".to_owned())
+}
+
+pub(super) fn millis(value: Option<f64>) -> String {
+    value.map_or_else(|| or_dash(None), |millis| format!("{millis:.1} ms"))
+}
+
+/// With one decimal below ten: half a percent of loss already slows TCP down.
+pub(super) fn percent(share: Option<f64>) -> String {
+    match share.map(|share| share * 100.0) {
+        None => or_dash(None),
+        Some(percent) if percent <= 0.0 => "0 %".to_owned(),
+        Some(percent) if percent < 9.95 => format!("{percent:.1} %"),
+        Some(percent) => format!("{percent:.0} %"),
+    }
+}
+
+pub(super) fn age(seconds: Option<u64>) -> String {
+    match seconds {
+        None => "never".to_owned(),
+        Some(seconds @ 0..120) => format!("{seconds} s ago"),
+        Some(seconds @ 120..7200) => format!("{} min ago", seconds / 60),
+        Some(seconds) => format!("{} h ago", seconds / 3600),
+    }
+}
+
+/// Decimal units, as ISPs and disks count.
+pub(super) fn bytes(count: u64) -> String {
+    #[expect(clippy::cast_precision_loss, reason = "shown with one decimal")]
+    let mut value = count as f64;
+    let mut unit = "B";
+    for next in ["kB", "MB", "GB", "TB", "PB"] {
+        if value < 999.95 {
+            break;
+        }
+        (value, unit) = (value / 1000.0, next);
+    }
+    if unit == "B" {
+        format!("{count} B")
+    } else {
+        format!("{value:.1} {unit}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_change_their_unit_before_they_grow_long() {
+        let table = [
+            (0, "0 B"),
+            (999, "999 B"),
+            (1000, "1.0 kB"),
+            (999_949, "999.9 kB"),
+            (999_950, "1.0 MB"),
+            (123_456_789, "123.5 MB"),
+            (u64::MAX, "18446.7 PB"),
+        ];
+        for (count, expected) in table {
+            assert_eq!(bytes(count), expected);
+        }
+    }
+
+    #[test]
+    fn small_losses_are_not_rounded_away() {
+        let table = [
+            (None, "-"),
+            (Some(0.0), "0 %"),
+            (Some(0.004), "0.4 %"),
+            (Some(0.0994), "9.9 %"),
+            (Some(0.0996), "10 %"),
+            (Some(1.0), "100 %"),
+        ];
+        for (share, expected) in table {
+            assert_eq!(percent(share), expected);
+        }
+    }
+
+    #[test]
+    fn ages_are_told_in_one_unit() {
+        let table = [
+            (None, "never"),
+            (Some(0), "0 s ago"),
+            (Some(119), "119 s ago"),
+            (Some(120), "2 min ago"),
+            (Some(7200), "2 h ago"),
+        ];
+        for (seconds, expected) in table {
+            assert_eq!(age(seconds), expected);
+        }
+    }
+}
