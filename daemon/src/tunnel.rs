@@ -4,6 +4,7 @@
 //! A [`Tunnel`] is shared by its outbound lane, the receivers of its link and control. It holds
 //! one lock of its own, taken once per batch; no two tunnels share anything.
 
+pub mod gate;
 mod inbound;
 pub mod switchboard;
 
@@ -107,17 +108,20 @@ impl Tunnel {
         self.session().last_handshake()
     }
 
-    /// Seals the user's packets. What finds no room in `out` is dropped and counted; with both
-    /// batches of one size nothing is.
+    /// Seals the user's packets. Before there is a key they wait, and an initiation comes out.
+    /// What finds no room is dropped and counted; with both batches of one size nothing is.
     pub fn seal(&self, plain: &mut Plain, out: &mut Sealed) {
         let mut session = self.session();
         let mut bytes = 0;
         for slot in plain.slots_mut() {
-            bytes += slot.len() - HEADROOM;
+            let length = slot.len() - HEADROOM;
             self.pad(slot);
             match session.seal(slot.get(HEADROOM..).unwrap_or_default(), out.spare()) {
-                Outcome::Datagram(length) => out.commit(length),
-                Outcome::Packet(_) | Outcome::Nothing => {}
+                Outcome::Datagram(sealed) => {
+                    out.commit(sealed);
+                    bytes += length;
+                }
+                Outcome::Packet(_) | Outcome::Nothing | Outcome::Malformed => bytes += length,
                 Outcome::Refused => Counters::add(&self.counters.no_room, 1),
             }
         }
@@ -160,7 +164,7 @@ impl Tunnel {
 fn datagram(outcome: Outcome) -> Option<usize> {
     match outcome {
         Outcome::Datagram(length) => Some(length),
-        Outcome::Packet(_) | Outcome::Nothing | Outcome::Refused => None,
+        Outcome::Packet(_) | Outcome::Nothing | Outcome::Malformed | Outcome::Refused => None,
     }
 }
 

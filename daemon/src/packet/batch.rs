@@ -33,6 +33,10 @@ impl Plain {
         self.count == 0
     }
 
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
     /// `more` packets still fit.
     pub fn has_room(&self, more: usize) -> bool {
         self.count + more <= self.slots.len()
@@ -106,28 +110,23 @@ impl Sealed {
         self.ends.push((used + length).min(self.bytes.len()));
     }
 
-    /// Runs of datagrams for one send each: all of a run have the same length, but the last may
-    /// be shorter; at most `segments` of them and `bytes` in all.
-    pub fn runs(&self, segments: usize, bytes: usize) -> impl Iterator<Item = Run<'_>> {
-        let mut next = 0;
-        std::iter::from_fn(move || {
-            let start = self.start(next)?;
-            let size = self.ends.get(next)? - start;
-            let mut end = start;
-            let mut last = size;
-            let first = next;
-            while let Some(length) = self.ends.get(next).map(|stop| stop - end) {
-                let fits = length <= size && end - start + length <= bytes;
-                if next > first && (last < size || !fits || next - first == segments) {
-                    break;
-                }
-                (end, last, next) = (end + length, length, next + 1);
+    /// The datagrams from `first` on that make one send: all of the same length, but the last may
+    /// be shorter; at most `segments` of them and `bytes` in all. `None` after the last.
+    pub fn run(&self, first: usize, segments: usize, bytes: usize) -> Option<Run<'_>> {
+        let start = self.start(first)?;
+        let size = self.ends.get(first)? - start;
+        let (mut end, mut last, mut next) = (start, size, first);
+        while let Some(length) = self.ends.get(next).map(|stop| stop - end) {
+            let fits = length <= size && end - start + length <= bytes;
+            if next > first && (last < size || !fits || next - first >= segments) {
+                break;
             }
-            Some(Run {
-                bytes: self.bytes.get(start..end)?,
-                size,
-                count: next - first,
-            })
+            (end, last, next) = (end + length, length, next + 1);
+        }
+        Some(Run {
+            bytes: self.bytes.get(start..end)?,
+            size,
+            count: next - first,
         })
     }
 
@@ -158,10 +157,13 @@ mod tests {
             assert!(sealed.spare().len() >= *length);
             sealed.commit(*length);
         }
-        sealed
-            .runs(4, 250)
-            .map(|run| (run.bytes.len(), run.size, run.count))
-            .collect()
+        let mut next = 0;
+        std::iter::from_fn(|| {
+            let run = sealed.run(next, 4, 250)?;
+            next += run.count;
+            Some((run.bytes.len(), run.size, run.count))
+        })
+        .collect()
     }
 
     #[test]
