@@ -10,4 +10,4 @@ mod paths;
 pub mod receiver;
 pub mod start;
 mod supervisor;
-mod wake;
+pub mod wake;

@@ -17,7 +17,7 @@ use ipnetwork::IpNetwork;
 
 use crate::names::{PathId, PublicKey};
 use crate::noise::{Identity, Outcome, Session};
-use crate::packet::batch::{HEADROOM, Plain, Sealed};
+use crate::packet::batch::{Plain, Sealed};
 use crate::packet::message::{DATA_OVERHEAD, INITIATION_LENGTH};
 
 pub use inbound::{Opened, Opener};
@@ -113,10 +113,10 @@ impl Tunnel {
     pub fn seal(&self, plain: &mut Plain, out: &mut Sealed) {
         let mut session = self.session();
         let mut bytes = 0;
-        for slot in plain.slots_mut() {
-            let length = slot.len() - HEADROOM;
-            self.pad(slot);
-            match session.seal(slot.get(HEADROOM..).unwrap_or_default(), out.spare()) {
+        for packet in plain.packets_mut() {
+            let length = packet.len();
+            self.pad(packet);
+            match session.seal(packet, out.spare()) {
                 Outcome::Datagram(sealed) => {
                     out.commit(sealed);
                     bytes += length;
@@ -152,12 +152,12 @@ impl Tunnel {
     }
 
     /// Pads with zeros, but never beyond the MTU, as Linux does.
-    fn pad(&self, slot: &mut Vec<u8>) {
-        let length = slot.len() - HEADROOM;
+    fn pad(&self, packet: &mut Vec<u8>) {
+        let length = packet.len();
         let padded = length
             .next_multiple_of(PADDING)
             .min(usize::from(self.parts.mtu));
-        slot.resize(HEADROOM + padded.max(length), 0);
+        packet.resize(padded.max(length), 0);
     }
 }
 

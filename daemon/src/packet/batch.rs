@@ -1,13 +1,11 @@
-//! The two forms in which packets travel, each allocated once: [`Plain`] holds inner packets in
-//! slots of their own, as the TUN's split and coalesce want them; [`Sealed`] holds datagrams end
-//! to end, as UDP segmentation offload wants them.
+//! The two forms in which packets travel outwards, each allocated once: [`Plain`] holds inner
+//! packets in slots of their own, [`Sealed`] holds datagrams end to end, as UDP segmentation
+//! offload wants them. Inwards see [`super::coalesce`].
 
-/// Room in front of each inner packet for the virtio-net header (virtio 1.2 section 5.1.6).
-pub const HEADROOM: usize = 12;
 /// The largest IP packet.
 pub const LARGEST_PACKET: usize = 65_535;
 
-/// Inner packets, one slot each, with [`HEADROOM`] in front.
+/// Inner packets, one slot each.
 #[derive(Debug)]
 pub struct Plain {
     slots: Vec<Vec<u8>>,
@@ -15,18 +13,12 @@ pub struct Plain {
 }
 
 impl Plain {
-    /// `slots` packets. Room is reserved for coalescing up to `largest` bytes, but memory that
-    /// is never written stays untouched.
-    pub fn new(slots: usize, largest: usize) -> Self {
-        let slot = || Vec::with_capacity(2 * HEADROOM + largest);
+    /// `slots` packets, usually of `length` bytes at most.
+    pub fn new(slots: usize, length: usize) -> Self {
         Self {
-            slots: (0..slots).map(|_| slot()).collect(),
+            slots: vec![Vec::with_capacity(length); slots],
             count: 0,
         }
-    }
-
-    pub fn is_full(&self) -> bool {
-        self.count == self.slots.len()
     }
 
     pub fn is_empty(&self) -> bool {
@@ -52,14 +44,12 @@ impl Plain {
             return false;
         };
         slot.clear();
-        slot.resize(HEADROOM, 0);
         slot.extend_from_slice(packet);
         self.count += 1;
         true
     }
 
-    /// The slots in use, headroom included: what a coalescing write wants.
-    pub fn slots_mut(&mut self) -> &mut [Vec<u8>] {
+    pub fn packets_mut(&mut self) -> &mut [Vec<u8>] {
         self.slots.get_mut(..self.count).unwrap_or_default()
     }
 }
@@ -183,7 +173,7 @@ mod tests {
     fn a_full_batch_takes_no_more() {
         let mut plain = Plain::new(1, 100);
         assert!(plain.push(b"one") && !plain.push(b"two"));
-        assert_eq!(plain.slots_mut().len(), 1);
+        assert_eq!(plain.packets_mut().len(), 1);
         let mut sealed = Sealed::new(1, 100);
         sealed.commit(10);
         assert!(sealed.spare().is_empty());

@@ -13,9 +13,9 @@ use tokio::sync::mpsc;
 use crate::carrier::udp::{Inbox, UdpSocket};
 use crate::names::PathId;
 use crate::noise::{Identity, Outcome};
-use crate::packet::batch::{LARGEST_PACKET, Plain};
+use crate::packet::batch::LARGEST_PACKET;
+use crate::packet::coalesce::{Coalescer, Frame};
 use crate::packet::message::Message;
-use crate::tun::TunWriter;
 use crate::tunnel::gate::Gate;
 use crate::tunnel::switchboard::{Standing, Switchboard};
 use crate::tunnel::{Counters, Opened, Opener};
@@ -23,9 +23,6 @@ use crate::tunnel::{Counters, Opened, Opener};
 use super::clock;
 use super::lane::Lane;
 use super::wake::{Stoppable, Wake};
-
-/// Packets that one write to a TUN takes at most.
-const BATCH: usize = 128;
 
 pub type Lanes = ArcSwap<Switchboard<Arc<Lane>>>;
 
@@ -77,16 +74,14 @@ pub struct Inbound {
 /// Where opened packets wait for the write to their TUN.
 #[derive(Debug)]
 struct Desk {
-    plain: Plain,
-    writer: TunWriter,
+    coalescer: Coalescer,
     out: Vec<u8>,
 }
 
 impl Inbound {
     pub fn new(shared: Arc<Shared>, socket: Arc<UdpSocket>, link: usize) -> Self {
         let desk = Desk {
-            plain: Plain::new(BATCH, LARGEST_PACKET),
-            writer: TunWriter::default(),
+            coalescer: Coalescer::default(),
             out: vec![0; LARGEST_PACKET + 64],
         };
         Self {
@@ -119,6 +114,9 @@ impl Inbound {
         let mut served: Option<&Arc<Lane>> = None;
         for (source, datagrams) in inbox.receive(socket)? {
             let arrival = came_from(source);
+            if datagrams.len() == 0 {
+                shared.strangers.fetch_add(1, Relaxed);
+            }
             let mut open: Option<Opener<'_>> = None;
             for datagram in datagrams {
                 if is_initiation(datagram) {
@@ -168,12 +166,7 @@ impl Desk {
         datagram: &[u8],
     ) {
         match opener.open(datagram, arrival.source, &mut self.out) {
-            Opened::Packet(packet) => {
-                if self.plain.is_full() {
-                    write(&mut self.writer, lane, &mut self.plain);
-                }
-                self.plain.push(packet);
-            }
+            Opened::Packet(packet) => self.coalescer.push(packet, |frame| write(lane, frame)),
             Opened::Control(packet) => arrival.tell(lane.tunnel.path(), packet),
             Opened::Reply(reply) => arrival.reply(reply),
             Opened::Nothing => {}
@@ -184,17 +177,15 @@ impl Desk {
     }
 
     fn flush(&mut self, lane: Option<&Arc<Lane>>) {
-        if let Some(lane) = lane
-            && !self.plain.is_empty()
-        {
-            write(&mut self.writer, lane, &mut self.plain);
+        if let Some(lane) = lane {
+            self.coalescer.flush(|frame| write(lane, frame));
         }
     }
 }
 
-fn write(writer: &mut TunWriter, lane: &Lane, plain: &mut Plain) {
-    if let Err(error) = writer.write(&lane.tun, plain) {
-        Counters::add(&lane.tunnel.counters.no_room, 1);
+fn write(lane: &Lane, frame: Frame<'_>) {
+    if let Err(error) = lane.tun.write(frame) {
+        Counters::add(&lane.tunnel.counters.no_room, frame.packets);
         tracing::trace!(%error, interface = %lane.tun.name(), "a write to the TUN failed");
     }
 }
