@@ -5,6 +5,7 @@
     clippy::unwrap_used,
     clippy::panic,
     clippy::disallowed_methods,
+    clippy::cast_possible_truncation,
     reason = "a test: what is missing shall fail it, and it lives by the clock"
 )]
 
@@ -239,7 +240,7 @@ fn send(to: SocketAddr, kind: Kind) -> (usize, u64) {
         let length = chunk.len().min(kind.bytes - sent);
         if kind.checked {
             for (at, byte) in chunk.iter_mut().enumerate() {
-                *byte = ((sent + at) * 0x9e37 >> 8) as u8;
+                *byte = (((sent + at) * 0x9e37) >> 8) as u8;
             }
             hash.write(&chunk[..length]);
         }
