@@ -1,6 +1,7 @@
 //! IP, WireGuard and probe bytes ↔ types, and the batches that packets travel in.
 
 pub mod batch;
+pub mod coalesce;
 pub mod echo;
 pub mod inner;
 pub mod ip;

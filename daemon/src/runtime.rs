@@ -12,4 +12,4 @@ mod signals;
 pub mod start;
 mod story;
 mod supervisor;
-mod wake;
+pub mod wake;

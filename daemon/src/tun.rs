@@ -5,10 +5,16 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
-use tun_rs::{DeviceBuilder, GROTable, SyncDevice};
+use tun_rs::{DeviceBuilder, SyncDevice, VIRTIO_NET_HDR_LEN};
 
 use crate::names::InterfaceName;
-use crate::packet::batch::{HEADROOM, LARGEST_PACKET, Plain};
+use crate::packet::batch::{LARGEST_PACKET, Plain};
+use crate::packet::coalesce::{Frame, HEADROOM};
+
+const _: () = assert!(
+    HEADROOM == VIRTIO_NET_HDR_LEN,
+    "tun-rs reads and writes the same header"
+);
 
 /// Why a TUN interface cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +66,11 @@ impl Tun {
 
     pub fn name(&self) -> &InterfaceName {
         &self.name
+    }
+
+    /// Hands a packet, or many in one, to the kernel.
+    pub fn write(&self, frame: Frame<'_>) -> io::Result<()> {
+        self.device.send(frame.bytes).map(|_| ())
     }
 }
 
@@ -127,26 +138,5 @@ impl TunReader {
             plain.push(packet.get(..*size).unwrap_or_default());
         }
         Ok(())
-    }
-}
-
-/// Writes batches to a TUN, neighbours of one flow coalesced.
-#[derive(Default)]
-pub struct TunWriter(GROTable);
-
-impl std::fmt::Debug for TunWriter {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("TunWriter").finish_non_exhaustive()
-    }
-}
-
-impl TunWriter {
-    /// Writes and clears `plain`.
-    pub fn write(&mut self, tun: &Tun, plain: &mut Plain) -> io::Result<()> {
-        let written = tun
-            .device
-            .send_multiple(&mut self.0, plain.slots_mut(), HEADROOM);
-        plain.clear();
-        written.map(|_| ())
     }
 }

@@ -4,6 +4,7 @@
 //! A [`Tunnel`] is shared by its outbound lane, the receivers of its link and control. It holds
 //! one lock of its own, taken once per batch; no two tunnels share anything.
 
+pub mod gate;
 mod inbound;
 pub mod switchboard;
 
@@ -16,7 +17,7 @@ use ipnetwork::IpNetwork;
 
 use crate::names::{PathId, PublicKey};
 use crate::noise::{Identity, Outcome, Session};
-use crate::packet::batch::{HEADROOM, Plain, Sealed};
+use crate::packet::batch::{Plain, Sealed};
 use crate::packet::message::{DATA_OVERHEAD, INITIATION_LENGTH};
 
 pub use inbound::{Opened, Opener};
@@ -107,17 +108,20 @@ impl Tunnel {
         self.session().last_handshake()
     }
 
-    /// Seals the user's packets. What finds no room in `out` is dropped and counted; with both
-    /// batches of one size nothing is.
+    /// Seals the user's packets. Before there is a key they wait, and an initiation comes out.
+    /// What finds no room is dropped and counted; with both batches of one size nothing is.
     pub fn seal(&self, plain: &mut Plain, out: &mut Sealed) {
         let mut session = self.session();
         let mut bytes = 0;
-        for slot in plain.slots_mut() {
-            bytes += slot.len() - HEADROOM;
-            self.pad(slot);
-            match session.seal(slot.get(HEADROOM..).unwrap_or_default(), out.spare()) {
-                Outcome::Datagram(length) => out.commit(length),
-                Outcome::Packet(_) | Outcome::Nothing => {}
+        for packet in plain.packets_mut() {
+            let length = packet.len();
+            self.pad(packet);
+            match session.seal(packet, out.spare()) {
+                Outcome::Datagram(sealed) => {
+                    out.commit(sealed);
+                    bytes += length;
+                }
+                Outcome::Packet(_) | Outcome::Nothing | Outcome::Malformed => bytes += length,
                 Outcome::Refused => Counters::add(&self.counters.no_room, 1),
             }
         }
@@ -148,19 +152,19 @@ impl Tunnel {
     }
 
     /// Pads with zeros, but never beyond the MTU, as Linux does.
-    fn pad(&self, slot: &mut Vec<u8>) {
-        let length = slot.len() - HEADROOM;
+    fn pad(&self, packet: &mut Vec<u8>) {
+        let length = packet.len();
         let padded = length
             .next_multiple_of(PADDING)
             .min(usize::from(self.parts.mtu));
-        slot.resize(HEADROOM + padded.max(length), 0);
+        packet.resize(padded.max(length), 0);
     }
 }
 
 fn datagram(outcome: Outcome) -> Option<usize> {
     match outcome {
         Outcome::Datagram(length) => Some(length),
-        Outcome::Packet(_) | Outcome::Nothing | Outcome::Refused => None,
+        Outcome::Packet(_) | Outcome::Nothing | Outcome::Malformed | Outcome::Refused => None,
     }
 }
 

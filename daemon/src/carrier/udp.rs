@@ -10,6 +10,7 @@ use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
 
+use nix::errno::Errno;
 use nix::sys::socket::{setsockopt, sockopt};
 use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
 use socket2::{Domain, Protocol, Socket, Type};
@@ -20,7 +21,7 @@ use crate::packet::batch::{Run, Sealed};
 /// Old kernels take no more than 64 segments (`UDP_MAX_SEGMENTS`, linux/udp.h before 6.9).
 const SEGMENTS: usize = 64;
 /// Above this the kernel segments in software without saying so.
-const SEND_BYTES: usize = 65_400;
+const BYTES: usize = 65_400;
 /// Socket buffers: a few milliseconds at 10 Gbit/s.
 const BUFFER: usize = 4 << 20;
 /// Messages taken by one receive, and the size of each one's slot: the largest that receive
@@ -44,6 +45,22 @@ pub enum CarrierError {
     NotPermitted,
     #[error("UDP socket: {0}")]
     Other(#[from] io::Error),
+}
+
+/// Datagrams that the kernel did not take.
+#[derive(Debug, thiserror::Error)]
+#[error("{dropped} datagrams were not sent: {error}")]
+pub struct SendError {
+    pub dropped: usize,
+    /// The last of the reasons.
+    pub error: io::Error,
+}
+
+/// A device without checksum offload on an older kernel (EIO), or one segment above the route's
+/// MTU (EMSGSIZE): those that fit still get through one by one.
+fn may_go_singly(error: &io::Error) -> bool {
+    let code = error.raw_os_error().map(Errno::from_raw);
+    matches!(code, Some(Errno::EIO | Errno::EINVAL | Errno::EMSGSIZE))
 }
 
 /// What a link's socket is bound to.
@@ -103,18 +120,23 @@ impl UdpSocket {
         Ok(Self { socket, state })
     }
 
-    /// Sends the whole batch to `to`. What the kernel refuses is dropped; the first such error is
-    /// given back after the rest has been tried.
-    pub fn send(&self, batch: &Sealed, to: SocketAddr) -> io::Result<()> {
-        let segments = self.state.max_gso_segments().min(SEGMENTS);
-        let mut result = Ok(());
-        for run in batch.runs(segments, SEND_BYTES) {
-            let sent = self.send_run(run, to);
-            if result.is_ok() {
-                result = sent;
+    /// Sends the whole batch to `to`. What the kernel refuses is dropped, and the rest tried all
+    /// the same.
+    pub fn send(&self, batch: &Sealed, to: SocketAddr) -> Result<(), SendError> {
+        let mut failed = None;
+        let mut next = 0;
+        // Segmentation is looked up before each run: quinn-udp switches it off after an EIO.
+        while let Some(run) = batch.run(next, self.state.max_gso_segments().min(SEGMENTS), BYTES) {
+            next += run.count;
+            if let Err(error) = self.send_run(run, to) {
+                let dropped = failed.map_or(0, |SendError { dropped, .. }| dropped);
+                failed = Some(SendError {
+                    dropped: dropped + error.dropped,
+                    error: error.error,
+                });
             }
         }
-        result
+        failed.map_or(Ok(()), Err)
     }
 
     /// Sends one datagram.
@@ -122,17 +144,26 @@ impl UdpSocket {
         self.transmit(datagram, None, to)
     }
 
-    fn send_run(&self, run: Run<'_>, to: SocketAddr) -> io::Result<()> {
+    fn send_run(&self, run: Run<'_>, to: SocketAddr) -> Result<(), SendError> {
         let size = (run.count > 1).then_some(run.size);
-        match self.transmit(run.bytes, size, to) {
-            // A device without checksum offload (EIO), or a segment above the route's MTU
-            // (EMSGSIZE): those of them that fit still get through one by one.
-            Err(error) if run.count > 1 && error.kind() != io::ErrorKind::WouldBlock => {
-                let each = run.bytes.chunks(run.size);
-                each.map(|datagram| self.transmit(datagram, None, to))
-                    .fold(Ok(()), Result::and)
-            }
-            result => result,
+        let error = match self.transmit(run.bytes, size, to) {
+            Ok(()) => return Ok(()),
+            Err(error) => error,
+        };
+        if run.count == 1 || !may_go_singly(&error) {
+            return Err(SendError {
+                dropped: run.count,
+                error,
+            });
+        }
+        let refused = run.bytes.chunks(run.size);
+        let refused: Vec<_> = refused
+            .filter_map(|datagram| self.transmit(datagram, None, to).err())
+            .collect();
+        let dropped = refused.len();
+        match refused.into_iter().last() {
+            None => Ok(()),
+            Some(error) => Err(SendError { dropped, error }),
         }
     }
 

@@ -1,13 +1,11 @@
-//! The two forms in which packets travel, each allocated once: [`Plain`] holds inner packets in
-//! slots of their own, as the TUN's split and coalesce want them; [`Sealed`] holds datagrams end
-//! to end, as UDP segmentation offload wants them.
+//! The two forms in which packets travel outwards, each allocated once: [`Plain`] holds inner
+//! packets in slots of their own, [`Sealed`] holds datagrams end to end, as UDP segmentation
+//! offload wants them. Inwards see [`super::coalesce`].
 
-/// Room in front of each inner packet for the virtio-net header (virtio 1.2 section 5.1.6).
-pub const HEADROOM: usize = 12;
 /// The largest IP packet.
 pub const LARGEST_PACKET: usize = 65_535;
 
-/// Inner packets, one slot each, with [`HEADROOM`] in front.
+/// Inner packets, one slot each.
 #[derive(Debug)]
 pub struct Plain {
     slots: Vec<Vec<u8>>,
@@ -15,22 +13,20 @@ pub struct Plain {
 }
 
 impl Plain {
-    /// `slots` packets. Room is reserved for coalescing up to `largest` bytes, but memory that
-    /// is never written stays untouched.
-    pub fn new(slots: usize, largest: usize) -> Self {
-        let slot = || Vec::with_capacity(2 * HEADROOM + largest);
+    /// `slots` packets, usually of `length` bytes at most.
+    pub fn new(slots: usize, length: usize) -> Self {
         Self {
-            slots: (0..slots).map(|_| slot()).collect(),
+            slots: vec![Vec::with_capacity(length); slots],
             count: 0,
         }
     }
 
-    pub fn is_full(&self) -> bool {
-        self.count == self.slots.len()
-    }
-
     pub fn is_empty(&self) -> bool {
         self.count == 0
+    }
+
+    pub fn len(&self) -> usize {
+        self.count
     }
 
     /// `more` packets still fit.
@@ -48,14 +44,12 @@ impl Plain {
             return false;
         };
         slot.clear();
-        slot.resize(HEADROOM, 0);
         slot.extend_from_slice(packet);
         self.count += 1;
         true
     }
 
-    /// The slots in use, headroom included: what a coalescing write wants.
-    pub fn slots_mut(&mut self) -> &mut [Vec<u8>] {
+    pub fn packets_mut(&mut self) -> &mut [Vec<u8>] {
         self.slots.get_mut(..self.count).unwrap_or_default()
     }
 }
@@ -106,28 +100,23 @@ impl Sealed {
         self.ends.push((used + length).min(self.bytes.len()));
     }
 
-    /// Runs of datagrams for one send each: all of a run have the same length, but the last may
-    /// be shorter; at most `segments` of them and `bytes` in all.
-    pub fn runs(&self, segments: usize, bytes: usize) -> impl Iterator<Item = Run<'_>> {
-        let mut next = 0;
-        std::iter::from_fn(move || {
-            let start = self.start(next)?;
-            let size = self.ends.get(next)? - start;
-            let mut end = start;
-            let mut last = size;
-            let first = next;
-            while let Some(length) = self.ends.get(next).map(|stop| stop - end) {
-                let fits = length <= size && end - start + length <= bytes;
-                if next > first && (last < size || !fits || next - first == segments) {
-                    break;
-                }
-                (end, last, next) = (end + length, length, next + 1);
+    /// The datagrams from `first` on that make one send: all of the same length, but the last may
+    /// be shorter; at most `segments` of them and `bytes` in all. `None` after the last.
+    pub fn run(&self, first: usize, segments: usize, bytes: usize) -> Option<Run<'_>> {
+        let start = self.start(first)?;
+        let size = self.ends.get(first)? - start;
+        let (mut end, mut last, mut next) = (start, size, first);
+        while let Some(length) = self.ends.get(next).map(|stop| stop - end) {
+            let fits = length <= size && end - start + length <= bytes;
+            if next > first && (last < size || !fits || next - first >= segments) {
+                break;
             }
-            Some(Run {
-                bytes: self.bytes.get(start..end)?,
-                size,
-                count: next - first,
-            })
+            (end, last, next) = (end + length, length, next + 1);
+        }
+        Some(Run {
+            bytes: self.bytes.get(start..end)?,
+            size,
+            count: next - first,
         })
     }
 
@@ -158,10 +147,13 @@ mod tests {
             assert!(sealed.spare().len() >= *length);
             sealed.commit(*length);
         }
-        sealed
-            .runs(4, 250)
-            .map(|run| (run.bytes.len(), run.size, run.count))
-            .collect()
+        let mut next = 0;
+        std::iter::from_fn(|| {
+            let run = sealed.run(next, 4, 250)?;
+            next += run.count;
+            Some((run.bytes.len(), run.size, run.count))
+        })
+        .collect()
     }
 
     #[test]
@@ -181,7 +173,7 @@ mod tests {
     fn a_full_batch_takes_no_more() {
         let mut plain = Plain::new(1, 100);
         assert!(plain.push(b"one") && !plain.push(b"two"));
-        assert_eq!(plain.slots_mut().len(), 1);
+        assert_eq!(plain.packets_mut().len(), 1);
         let mut sealed = Sealed::new(1, 100);
         sealed.commit(10);
         assert!(sealed.spare().is_empty());

@@ -7,6 +7,7 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use nix::errno::Errno;
 
 use crate::carrier::udp::UdpSocket;
 use crate::packet::batch::{Plain, Sealed};
@@ -105,27 +106,32 @@ impl Outbound {
         while self.plain.has_room(SPLIT) {
             match self.reader.read(&self.lane.tun, &mut self.plain) {
                 Ok(()) => {}
+                Err(error) if is_unsplittable(&error) => {
+                    Counters::add(&self.lane.tunnel.counters.no_room, 1);
+                    tracing::debug!(%error, interface = %self.lane.tun.name(), "a packet was dropped");
+                }
                 Err(error) if self.plain.is_empty() => return Err(error),
                 Err(_) => break,
             }
         }
-        self.lane.tunnel.seal(&mut self.plain, &mut self.sealed);
         self.send();
         Ok(())
     }
 
-    fn send(&self) {
-        if self.sealed.is_empty() {
-            return;
-        }
+    fn send(&mut self) {
+        let tunnel = &self.lane.tunnel;
         let sockets = self.lane.sockets.load();
-        let remote = self.lane.tunnel.remote();
-        let sent = remote
-            .and_then(|remote| Some(sockets.towards(remote)?.send(&self.sealed, remote)))
-            .unwrap_or_else(|| Err(io::ErrorKind::NotConnected.into()));
-        if let Err(error) = sent {
-            Counters::add(&self.lane.tunnel.counters.no_room, self.sealed.len());
-            tracing::trace!(%error, path = %self.lane.tunnel.path(), "a batch was dropped");
+        let way = tunnel
+            .remote()
+            .and_then(|remote| Some((sockets.towards(remote)?, remote)));
+        let Some((socket, remote)) = way else {
+            Counters::add(&tunnel.counters.no_room, self.plain.len());
+            return;
+        };
+        tunnel.seal(&mut self.plain, &mut self.sealed);
+        if let Err(error) = socket.send(&self.sealed, remote) {
+            Counters::add(&tunnel.counters.no_room, error.dropped);
+            tracing::trace!(%error, path = %tunnel.path(), "dropped");
         }
     }
 
@@ -150,10 +156,15 @@ impl Outbound {
     }
 }
 
+/// tun-rs could not split a superpacket: too many segments, or longer ones than the path's MTU,
+/// because somebody changed the interface. The kernel itself always says an error number.
+fn is_unsplittable(error: &io::Error) -> bool {
+    error.raw_os_error().is_none() && error.kind() != io::ErrorKind::WouldBlock
+}
+
+/// EIO: the TUN is down.
 fn is_passing(error: &io::Error) -> bool {
-    // EIO: the TUN is down; tun-rs makes `Other` of a packet that it cannot split.
-    matches!(
-        error.kind(),
-        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
-    ) || (error.kind() == io::ErrorKind::Other && error.raw_os_error().is_none())
+    let code = error.raw_os_error().map(Errno::from_raw);
+    let passing = matches!(code, Some(Errno::EAGAIN | Errno::EINTR | Errno::EIO));
+    passing || error.kind() == io::ErrorKind::WouldBlock
 }

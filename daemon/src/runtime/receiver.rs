@@ -3,8 +3,9 @@
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use tokio::sync::mpsc;
@@ -12,17 +13,16 @@ use tokio::sync::mpsc;
 use crate::carrier::udp::{Inbox, UdpSocket};
 use crate::names::PathId;
 use crate::noise::{Identity, Outcome};
-use crate::packet::batch::{LARGEST_PACKET, Plain};
+use crate::packet::batch::LARGEST_PACKET;
+use crate::packet::coalesce::{Coalescer, Frame};
 use crate::packet::message::Message;
-use crate::tun::TunWriter;
-use crate::tunnel::switchboard::Switchboard;
+use crate::tunnel::gate::Gate;
+use crate::tunnel::switchboard::{Standing, Switchboard};
 use crate::tunnel::{Counters, Opened, Opener};
 
+use super::clock;
 use super::lane::Lane;
 use super::wake::{Stoppable, Wake};
-
-/// Packets that one write to a TUN takes at most.
-const BATCH: usize = 128;
 
 pub type Lanes = ArcSwap<Switchboard<Arc<Lane>>>;
 
@@ -40,8 +40,24 @@ pub struct Shared {
     pub identity: Identity,
     pub lanes: Lanes,
     pub control: mpsc::Sender<Control>,
+    gate: Mutex<Gate>,
     /// Datagrams that belong to no tunnel: answered by silence.
     pub strangers: AtomicU64,
+    /// Control packets that found the supervisor busy.
+    pub lost_control: AtomicU64,
+}
+
+impl Shared {
+    pub fn new(identity: Identity, control: mpsc::Sender<Control>, now: Instant) -> Self {
+        Self {
+            identity,
+            lanes: ArcSwap::from_pointee(Switchboard::new(Vec::new())),
+            control,
+            gate: Mutex::new(Gate::new(now)),
+            strangers: 0.into(),
+            lost_control: 0.into(),
+        }
+    }
 }
 
 /// The inbound engine of one socket.
@@ -58,16 +74,14 @@ pub struct Inbound {
 /// Where opened packets wait for the write to their TUN.
 #[derive(Debug)]
 struct Desk {
-    plain: Plain,
-    writer: TunWriter,
+    coalescer: Coalescer,
     out: Vec<u8>,
 }
 
 impl Inbound {
     pub fn new(shared: Arc<Shared>, socket: Arc<UdpSocket>, link: usize) -> Self {
         let desk = Desk {
-            plain: Plain::new(BATCH, LARGEST_PACKET),
-            writer: TunWriter::default(),
+            coalescer: Coalescer::default(),
             out: vec![0; LARGEST_PACKET + 64],
         };
         Self {
@@ -80,7 +94,7 @@ impl Inbound {
     }
 
     /// Receives once, opens and writes. `WouldBlock` when there was nothing.
-    pub fn pump(&mut self) -> io::Result<()> {
+    pub fn pump(&mut self, now: Instant) -> io::Result<()> {
         let Self {
             shared,
             socket,
@@ -89,35 +103,47 @@ impl Inbound {
             desk,
         } = self;
         let lanes = shared.lanes.load();
+        let came_from = |source| Arrival {
+            shared,
+            socket,
+            link: *link,
+            source,
+            now,
+        };
+        // Whose packets are on the desk; those of one tunnel go out in one write.
+        let mut served: Option<&Arc<Lane>> = None;
         for (source, datagrams) in inbox.receive(socket)? {
-            let mut open: Option<(&Arc<Lane>, Opener<'_>)> = None;
+            let arrival = came_from(source);
+            if datagrams.len() == 0 {
+                shared.strangers.fetch_add(1, Relaxed);
+            }
+            let mut open: Option<Opener<'_>> = None;
             for datagram in datagrams {
-                let Some(lane) = find(shared, &lanes, *link, datagram, source, socket) else {
+                if is_initiation(datagram) {
+                    // Choosing among tunnels asks how they are: nothing may be locked here.
+                    open = None;
+                }
+                let Some(lane) = arrival.lane(&lanes, datagram) else {
                     continue;
                 };
-                let same = open
-                    .as_ref()
-                    .is_some_and(|(held, _)| Arc::ptr_eq(held, lane));
-                if !same && let Some((held, opener)) = open.replace((lane, lane.tunnel.opener())) {
-                    drop(opener);
-                    desk.flush(held);
+                if !served.is_some_and(|served| Arc::ptr_eq(served, lane)) {
+                    // The old lock goes before the new one is taken: two receivers that hold two
+                    // tunnels crosswise would wait for each other for ever.
+                    open = None;
+                    desk.flush(served.replace(lane));
                 }
-                if let Some((_, opener)) = open.as_mut() {
-                    desk.take(shared, lane, opener, datagram, source, socket);
-                }
-            }
-            if let Some((lane, opener)) = open {
-                drop(opener);
-                desk.flush(lane);
+                let opener = open.get_or_insert_with(|| lane.tunnel.opener());
+                desk.take(&arrival, lane, opener, datagram);
             }
         }
+        desk.flush(served);
         Ok(())
     }
 
     fn run(mut self, wake: &Wake) {
         let socket = self.socket.clone();
         while wake.wait(socket.as_fd()) {
-            if let Err(error) = self.pump()
+            if let Err(error) = self.pump(clock::now())
                 && error.kind() != io::ErrorKind::WouldBlock
             {
                 // An ICMP error that waited on the socket; the next receive works again.
@@ -134,91 +160,112 @@ impl Inbound {
 impl Desk {
     fn take(
         &mut self,
-        shared: &Shared,
+        arrival: &Arrival<'_>,
         lane: &Lane,
         opener: &mut Opener<'_>,
         datagram: &[u8],
-        source: SocketAddr,
-        socket: &UdpSocket,
     ) {
-        match opener.open(datagram, source, &mut self.out) {
-            Opened::Packet(packet) => {
-                if self.plain.is_full() {
-                    write(&mut self.writer, lane, &mut self.plain);
-                }
-                self.plain.push(packet);
-            }
-            Opened::Control(packet) => {
-                let control = Control {
-                    path: lane.tunnel.path(),
-                    packet: packet.to_vec(),
-                };
-                if shared.control.try_send(control).is_err() {
-                    tracing::trace!("a probe was lost: the supervisor is busy");
-                }
-            }
-            Opened::Reply(reply) => {
-                reply_to(socket, reply, source);
-                while let Some(queued) = opener.flush_queued(&mut self.out) {
-                    reply_to(socket, queued, source);
-                }
-            }
+        match opener.open(datagram, arrival.source, &mut self.out) {
+            Opened::Packet(packet) => self.coalescer.push(packet, |frame| write(lane, frame)),
+            Opened::Control(packet) => arrival.tell(lane.tunnel.path(), packet),
+            Opened::Reply(reply) => arrival.reply(reply),
             Opened::Nothing => {}
+        }
+        while let Some(waited) = opener.release(&mut self.out) {
+            arrival.reply(waited);
         }
     }
 
-    fn flush(&mut self, lane: &Lane) {
-        if !self.plain.is_empty() {
-            write(&mut self.writer, lane, &mut self.plain);
+    fn flush(&mut self, lane: Option<&Arc<Lane>>) {
+        if let Some(lane) = lane {
+            self.coalescer.flush(|frame| write(lane, frame));
         }
     }
 }
 
-fn write(writer: &mut TunWriter, lane: &Lane, plain: &mut Plain) {
-    if let Err(error) = writer.write(&lane.tun, plain) {
-        Counters::add(&lane.tunnel.counters.no_room, 1);
+fn write(lane: &Lane, frame: Frame<'_>) {
+    if let Err(error) = lane.tun.write(frame) {
+        Counters::add(&lane.tunnel.counters.no_room, frame.packets);
         tracing::trace!(%error, interface = %lane.tun.name(), "a write to the TUN failed");
     }
 }
 
-/// The lane of a datagram. A stranger's is counted and answered by silence.
-fn find<'a>(
-    shared: &Shared,
-    lanes: &'a Switchboard<Arc<Lane>>,
-    link: usize,
-    datagram: &[u8],
-    source: SocketAddr,
-    socket: &UdpSocket,
-) -> Option<&'a Arc<Lane>> {
-    let found = match Message::of(datagram) {
-        None => None,
-        Some(
-            Message::Data { receiver }
-            | Message::Response { receiver }
-            | Message::Cookie { receiver },
-        ) => lanes.by_receiver(receiver),
-        Some(Message::Initiation { .. }) => {
-            let mut out = [0; 148];
-            match shared.identity.admit(datagram, source.ip(), &mut out) {
-                Ok(initiator) => lanes.by_initiator(initiator, link, source, |lane: &Arc<Lane>| {
-                    lane.tunnel.remote()
-                }),
-                Err(Outcome::Datagram(length)) => {
-                    reply_to(socket, out.get(..length).unwrap_or_default(), source);
-                    None
-                }
-                Err(Outcome::Packet(_) | Outcome::Nothing | Outcome::Refused) => None,
-            }
-        }
-    };
-    if found.is_none() {
-        shared.strangers.fetch_add(1, Relaxed);
-    }
-    found
+fn is_initiation(datagram: &[u8]) -> bool {
+    matches!(Message::of(datagram), Some(Message::Initiation { .. }))
 }
 
-fn reply_to(socket: &UdpSocket, datagram: &[u8], to: SocketAddr) {
-    if let Err(error) = socket.send_one(datagram, to) {
-        tracing::trace!(%error, %to, "a reply was not sent");
+/// How the datagrams of one message came.
+struct Arrival<'a> {
+    shared: &'a Shared,
+    socket: &'a UdpSocket,
+    link: usize,
+    source: SocketAddr,
+    now: Instant,
+}
+
+impl Arrival<'_> {
+    /// The lane of a datagram. A stranger's is counted and answered by silence.
+    fn lane<'l>(
+        &self,
+        lanes: &'l Switchboard<Arc<Lane>>,
+        datagram: &[u8],
+    ) -> Option<&'l Arc<Lane>> {
+        let found = match Message::of(datagram) {
+            Some(
+                Message::Data { receiver }
+                | Message::Response { receiver }
+                | Message::Cookie { receiver },
+            ) => lanes.by_receiver(receiver),
+            Some(Message::Initiation { .. }) => self.initiators_lane(lanes, datagram),
+            None => None,
+        };
+        if found.is_none() {
+            self.shared.strangers.fetch_add(1, Relaxed);
+        }
+        found
+    }
+
+    fn initiators_lane<'l>(
+        &self,
+        lanes: &'l Switchboard<Arc<Lane>>,
+        datagram: &[u8],
+    ) -> Option<&'l Arc<Lane>> {
+        let identity = &self.shared.identity;
+        let mut cookie = [0; 148];
+        let verified = match identity.verify(datagram, self.source.ip(), &mut cookie) {
+            Ok(verified) => verified,
+            Err(Outcome::Datagram(length)) => {
+                self.reply(cookie.get(..length).unwrap_or_default());
+                return None;
+            }
+            Err(_) => return None,
+        };
+        let gate = &self.shared.gate;
+        let mut gate = gate.lock().unwrap_or_else(PoisonError::into_inner);
+        let admitted = gate.admits(datagram, self.source.ip(), self.now);
+        drop(gate);
+        let initiator = admitted.then(|| identity.identify(&verified))??;
+        lanes.by_initiator(initiator, self.link, self.source, |lane| Standing {
+            remote: lane.tunnel.remote(),
+            established: lane.tunnel.is_established(),
+        })
+    }
+
+    fn reply(&self, datagram: &[u8]) {
+        if let Err(error) = self.socket.send_one(datagram, self.source) {
+            tracing::trace!(%error, to = %self.source, "a reply was not sent");
+        }
+    }
+
+    fn tell(&self, path: PathId, packet: &[u8]) {
+        let packet = packet.to_vec();
+        if self
+            .shared
+            .control
+            .try_send(Control { path, packet })
+            .is_err()
+        {
+            self.shared.lost_control.fetch_add(1, Relaxed);
+        }
     }
 }

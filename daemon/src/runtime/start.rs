@@ -4,7 +4,6 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
 use tokio::sync::mpsc;
 
 use crate::config::View;
@@ -13,7 +12,6 @@ use crate::names::PrivateKey;
 use crate::noise::Identity;
 use crate::plan;
 use crate::site::Site;
-use crate::tunnel::switchboard::Switchboard;
 
 use super::clock;
 use super::control_socket::ControlSocket;
@@ -43,12 +41,7 @@ pub async fn run(
     }
     Paths::check_names(&view, &host)?;
     let (control, control_packets) = mpsc::channel(CONTROL_PACKETS);
-    let shared = Arc::new(Shared {
-        identity: Identity::new(key),
-        lanes: ArcSwap::from_pointee(Switchboard::new(Vec::new())),
-        control,
-        strangers: 0.into(),
-    });
+    let shared = Arc::new(Shared::new(Identity::new(key), control, clock::now()));
     let mut links = Links::new(&view, shared.clone());
     links.refresh(&host.devices()?)?;
     let (asks, questions) = mpsc::channel(QUESTIONS);

@@ -50,8 +50,9 @@ impl Opener<'_> {
         out: &'b mut [u8],
     ) -> Opened<'b> {
         let outcome = self.session.open(datagram, source.ip(), out);
+        let counters = &self.tunnel.counters;
         if outcome == Outcome::Refused {
-            Counters::add(&self.tunnel.counters.unauthentic, 1);
+            Counters::add(&counters.unauthentic, 1);
             return Opened::Nothing;
         }
         match Message::of(datagram) {
@@ -63,16 +64,19 @@ impl Opener<'_> {
         match outcome {
             Outcome::Datagram(length) => Opened::Reply(out.get(..length).unwrap_or_default()),
             Outcome::Packet(length) => self.inspect(out.get(..length).unwrap_or_default()),
+            Outcome::Malformed => {
+                Counters::add(&counters.malformed, 1);
+                Opened::Nothing
+            }
             Outcome::Nothing | Outcome::Refused => Opened::Nothing,
         }
     }
 
-    /// After a reply: the next packet that waited for the handshake, sealed.
-    pub fn flush_queued<'b>(&mut self, out: &'b mut [u8]) -> Option<&'b [u8]> {
-        match self.session.flush_queued(out) {
-            Outcome::Datagram(length) => out.get(..length),
-            Outcome::Packet(_) | Outcome::Nothing | Outcome::Refused => None,
-        }
+    /// After each datagram, until there is none: the next packet that waited for a key, sealed. An
+    /// initiator has a key with the response; a responder with the first data, and not before.
+    pub fn release<'b>(&mut self, out: &'b mut [u8]) -> Option<&'b [u8]> {
+        let length = self.session.release(out)?;
+        out.get(..length)
     }
 
     fn heard_from(&self, source: SocketAddr) {

@@ -49,36 +49,76 @@ impl<T> Switchboard<T> {
         (receiver >> 8 & 0xff == path).then_some(&seat.tunnel)
     }
 
-    /// By what an initiation said, the link it came in on and where it came from. `remote` tells
-    /// where a tunnel's far end was last.
+    /// By what an initiation said, the link it came in on and where it came from. `standing` says
+    /// how a tunnel does at present.
     pub fn by_initiator(
         &self,
         initiator: Initiator,
         link: usize,
         source: SocketAddr,
-        remote: impl Fn(&T) -> Option<SocketAddr>,
+        standing: impl Fn(&T) -> Standing,
     ) -> Option<&T> {
-        let mine = || {
-            self.seats
-                .iter()
-                .flatten()
-                .filter(|seat| seat.key == initiator.key)
-        };
-        let path = initiator.sender >> 8 & 0xff;
-        if mine().any(|seat| seat.numbered) {
-            return mine()
+        let mine: Vec<_> = self
+            .seats
+            .iter()
+            .flatten()
+            .filter(|seat| seat.key == initiator.key)
+            .collect();
+        if mine.iter().any(|seat| seat.numbered) {
+            let path = initiator.sender >> 8 & 0xff;
+            let mut numbered = mine.iter();
+            return numbered
                 .find(|seat| u32::from(seat.path.value()) == path)
-                .map(|s| &s.tunnel);
+                .map(|seat| &seat.tunnel);
         }
-        let on_link = || mine().filter(|seat| seat.link == link);
-        let from_there = on_link().find(|seat| remote(&seat.tunnel) == Some(source));
-        let seat = match (mine().count(), on_link().count()) {
-            (1, _) => mine().next(),
-            (_, 1) => on_link().next(),
-            // Several of its interfaces come in here: by address, else the first that is free.
-            _ => from_there.or_else(|| on_link().find(|seat| remote(&seat.tunnel).is_none())),
-        };
-        seat.map(|seat| &seat.tunnel)
+        if let [only] = mine.as_slice() {
+            return Some(&only.tunnel);
+        }
+        let mut on_link: Vec<_> = mine.iter().filter(|seat| seat.link == link).collect();
+        if let [only] = on_link.as_slice() {
+            return Some(&only.tunnel);
+        }
+        // Several of its interfaces come in here. One that stands and is used from elsewhere is
+        // not given away.
+        on_link.sort_by_key(|seat| standing(&seat.tunnel).fit(source));
+        on_link
+            .first()
+            .filter(|seat| standing(&seat.tunnel).fit(source) < Fit::Taken)
+            .map(|seat| &seat.tunnel)
+    }
+}
+
+/// How a tunnel does at present.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Where its far end was last.
+    pub remote: Option<SocketAddr>,
+    pub established: bool,
+}
+
+/// How well a tunnel fits an initiation's source, best first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Fit {
+    /// It comes from there.
+    Same,
+    /// It may have changed its port behind NAT: it has no session from the old one.
+    SameHost,
+    /// Nobody has been heard on it yet.
+    Free,
+    /// Its session is over.
+    Idle,
+    Taken,
+}
+
+impl Standing {
+    fn fit(self, source: SocketAddr) -> Fit {
+        match self.remote {
+            Some(remote) if remote == source => Fit::Same,
+            Some(remote) if remote.ip() == source.ip() && !self.established => Fit::SameHost,
+            None => Fit::Free,
+            Some(_) if !self.established => Fit::Idle,
+            Some(_) => Fit::Taken,
+        }
     }
 }
 
@@ -119,13 +159,16 @@ mod tests {
     }
 
     fn initiate(owner: u8, sender: u32, link: usize, source: &str) -> Option<usize> {
-        let remote = |tunnel: &usize| (*tunnel == 4).then(|| SOURCE.parse().unwrap());
+        let standing = |tunnel: &usize| Standing {
+            remote: (*tunnel == 4).then(|| SOURCE.parse().unwrap()),
+            established: *tunnel == 4,
+        };
         let initiator = Initiator {
             key: key(owner),
             sender,
         };
         board()
-            .by_initiator(initiator, link, source.parse().unwrap(), remote)
+            .by_initiator(initiator, link, source.parse().unwrap(), standing)
             .copied()
     }
 
