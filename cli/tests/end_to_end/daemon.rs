@@ -128,6 +128,7 @@ fn a_status(answer: Answer) -> Status {
             public_key: String::new(),
             version: "0.1.0".to_owned(),
             warnings: Vec::new(),
+            strangers: 0,
         },
         peers: vec![PeerStatus {
             site: "tainan".to_owned(),
