@@ -182,7 +182,8 @@ impl Foreign {
 
     /// Interface k, with `ours` as its only peer.
     fn start(&mut self, prefix: &str, k: u8, ours: &str) {
-        let device = format!("{prefix}{k}");
+        // wireguard-go's control sockets share one folder, whatever the network namespace.
+        let device = format!("{prefix}{}x{k}", std::process::id());
         self.running
             .push(start(&self.namespace, "wireguard-go", &["-f", &device]));
         std::thread::sleep(Duration::from_millis(300));
