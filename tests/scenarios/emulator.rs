@@ -12,7 +12,6 @@ use std::time::{Duration, Instant};
 
 use lab::laboratory::outer;
 use lab::programs::lab_can_run;
-use lab::transfer;
 use lab::{Isp, Lab};
 
 /// Binds a UDP socket at site `id` to its first link's address.
@@ -127,7 +126,7 @@ fn the_rate_is_kept() {
 }
 
 #[test]
-fn one_link_carries_a_gigabit() {
+fn how_much_one_link_carries_is_measured() {
     if !lab_can_run() {
         return;
     }
@@ -135,5 +134,5 @@ fn one_link_carries_a_gigabit() {
     println!(
         "1200 Mbit/s asked for, {measured:.0} measured with sender and receiver on this machine"
     );
-    assert_eq!(transfer::BUCKET, Duration::from_millis(100));
+    assert!(measured > 100.0, "{measured:.0} Mbit/s is less than the other tests need");
 }
