@@ -134,5 +134,8 @@ fn how_much_one_link_carries_is_measured() {
     println!(
         "1200 Mbit/s asked for, {measured:.0} measured with sender and receiver on this machine"
     );
-    assert!(measured > 100.0, "{measured:.0} Mbit/s is less than the other tests need");
+    assert!(
+        measured > 100.0,
+        "{measured:.0} Mbit/s is less than the other tests need"
+    );
 }
