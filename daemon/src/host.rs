@@ -2,69 +2,43 @@
 //! difference. Start is "change from empty", stop is "change to empty", recovery after a crash
 //! is the same road. What is not ours is alien and stays.
 //!
-//! Ours is recognised: routes and rules by protocol 183, addresses on `lo` and MPTCP endpoints
-//! inside the overlay, the nft table by its name, TUN devices by their name and alias.
+//! Ours is recognised: addresses on `lo` by protocol 183, routes and rules by protocol 183 and
+//! by their tables and priorities, MPTCP endpoints by addresses inside the overlay, the nft
+//! table by its name, TUN devices by their name and alias.
 
 #![allow(
     clippy::wildcard_enum_match_arm,
     reason = "the kernel tells much that is none of our business"
 )]
 
+mod address;
+mod apply;
 pub mod device;
+mod error;
 mod journal;
 mod mptcp;
 mod netlink;
 mod nft;
 mod observe;
 mod route;
+mod rule;
 pub mod subflows;
 mod sysctl;
 mod verdict;
 pub mod watch;
 
-use std::io;
+use std::collections::BTreeSet;
+use std::fs;
+use std::net::IpAddr;
 use std::path::Path;
 
-use crate::plan::KernelState;
+use crate::plan::{self, KernelState};
 
+pub use error::HostError;
 use journal::Journal;
 use netlink::Netlink;
 pub use verdict::Change;
-
-/// Why the machine cannot carry pathweave, or why one object could not be changed.
-#[derive(Debug, thiserror::Error)]
-pub enum HostError {
-    #[error(
-        "this kernel has no MPTCP (/proc/sys/net/mptcp is missing): use a kernel of 5.16 or \
-         later that is built with CONFIG_MPTCP"
-    )]
-    NoMptcp,
-    #[error("the kernel's network state may not be changed: run as root or with CAP_NET_ADMIN")]
-    NotPermitted,
-    #[error(
-        "the leak guard needs `nft`, which is not installed: install the package nftables, or \
-         set `leak_guard = false` to run without it"
-    )]
-    NoNft,
-    #[error("nft refuses the leak guard: {0}")]
-    Nft(String),
-    #[error("{object}: {error}")]
-    Object { object: String, error: io::Error },
-    #[error("{path}: {error}; the state directory must be writable")]
-    Journal { path: String, error: io::Error },
-}
-
-impl HostError {
-    fn object(object: impl ToString) -> impl FnOnce(io::Error) -> Self {
-        move |error| match error.raw_os_error().map(nix::errno::Errno::from_raw) {
-            Some(nix::errno::Errno::EPERM) => Self::NotPermitted,
-            _ => Self::Object {
-                object: object.to_string(),
-                error,
-            },
-        }
-    }
-}
+use verdict::Step;
 
 /// What a reconciliation did.
 #[derive(Debug, Default)]
@@ -80,6 +54,8 @@ pub struct Host {
     netlink: Netlink,
     journal: Journal,
     nft: nft::Nft,
+    /// Sysctls that this kernel has not, and that the operator was told of.
+    absent: BTreeSet<String>,
 }
 
 impl Host {
@@ -88,12 +64,15 @@ impl Host {
         if !Path::new("/proc/sys/net/mptcp").exists() {
             return Err(HostError::NoMptcp);
         }
+        if !may_change_network() {
+            return Err(HostError::NotPermitted);
+        }
         let netlink = Netlink::open().map_err(HostError::object("netlink"))?;
-        let journal = Journal::open(state_dir)?;
         Ok(Self {
             netlink,
-            journal,
+            journal: Journal::open(state_dir)?,
             nft: nft::Nft::default(),
+            absent: BTreeSet::new(),
         })
     }
 
@@ -104,43 +83,83 @@ impl Host {
 
     /// Makes the kernel as `desired` says. A second call with the same plan changes nothing.
     pub fn reconcile(&mut self, desired: &KernelState) -> Result<Report, HostError> {
-        self.journal.remember(&self.netlink, desired)?;
-        let observed = self.observe(&desired.ours)?;
-        let mut report = Report::default();
-        for change in verdict::changes(desired, &observed) {
-            match self.apply(&change) {
-                Ok(()) => report.changes.push(change),
-                Err(error) => report.failures.push(error),
-            }
-        }
-        Ok(report)
+        let observed = self.observe(desired)?;
+        self.journal.remember(desired, &observed)?;
+        self.tell_absent(desired, &observed);
+        Ok(self.apply_all(verdict::changes(desired, &observed)))
     }
 
     /// Removes everything that is ours and puts back what we changed. Needs no configuration,
     /// works after a crash, and does nothing on a clean machine.
     pub fn clear(&mut self) -> Result<Report, HostError> {
-        let empty = KernelState {
-            ours: self.journal.overlay(),
-            ..KernelState::default()
-        };
-        let observed = self.observe(&empty.ours)?;
+        let empty = plan::nothing();
+        let observed = self.observe(&empty)?;
+        let mut steps = verdict::changes(&empty, &observed);
+        let (guard, mut steps): (Vec<_>, Vec<_>) = steps
+            .drain(..)
+            .partition(|change| change.0 == Step::UnloadGuard);
+        let devices = self.devices()?.into_iter().filter(device::Device::is_ours);
+        steps.extend(devices.map(|device| Change(Step::RemoveDevice(device))));
+        steps.extend(self.journal.restorations(&observed).into_iter().map(Change));
+        // The guard goes last: until then nothing can leak.
+        steps.extend(guard);
+        let mut report = self.apply_all(steps);
+        if report.failures.is_empty() {
+            report.failures.extend(self.journal.forget().err());
+        }
+        if report.changes.is_empty() && report.failures.is_empty() {
+            tracing::info!("nothing of pathweave's is on this machine");
+        }
+        Ok(report)
+    }
+
+    /// One step after the other; a step that fails does not hold up the others.
+    fn apply_all(&mut self, changes: Vec<Change>) -> Report {
         let mut report = Report::default();
-        for change in verdict::changes(&empty, &observed) {
+        for change in changes {
             match self.apply(&change) {
                 Ok(()) => report.changes.push(change),
                 Err(error) => report.failures.push(error),
             }
         }
-        report.failures.extend(self.remove_devices().err());
-        report.failures.extend(self.nft.unload().err());
-        report.failures.extend(self.journal.restore(&self.netlink));
-        Ok(report)
+        report
     }
 
-    fn remove_devices(&self) -> Result<(), HostError> {
-        for device in self.devices()?.into_iter().filter(device::Device::is_ours) {
-            self.remove_device(&device)?;
+    /// Makes every connection's subflow from `address` anew: the in-kernel path manager does it
+    /// when an endpoint comes, never by itself. It renews the subflows to *all* peers.
+    pub fn renew_endpoint(&mut self, address: IpAddr) -> Result<(), HostError> {
+        let explain = || HostError::object(format!("MPTCP endpoint {address}"));
+        let endpoints = self.netlink.endpoints().map_err(explain())?;
+        for old in endpoints.into_iter().filter(|e| e.address == address) {
+            self.netlink.remove_endpoint(old).map_err(explain())?;
         }
-        Ok(())
+        self.netlink.add_endpoint(address).map_err(explain())
+    }
+
+    /// A kernel may be too old for a sysctl that makes things better. Says so once.
+    fn tell_absent(&mut self, desired: &KernelState, observed: &observe::Observed) {
+        for sysctl in &desired.sysctls {
+            let machine = sysctl.lifetime == plan::Lifetime::Machine;
+            let missing = machine && !observed.sysctls.contains_key(&sysctl.name);
+            if missing && self.absent.insert(sysctl.name.clone()) {
+                let name = sysctl.name.replace('/', ".");
+                tracing::warn!(
+                    sysctl = name,
+                    "this kernel has no such sysctl: outages are survived less well than on a \
+                     newer one"
+                );
+            }
+        }
     }
 }
+
+/// CAP_NET_ADMIN (12, linux/capability.h) is among the thread's effective capabilities.
+fn may_change_network() -> bool {
+    let status = fs::read_to_string("/proc/thread-self/status").unwrap_or_default();
+    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    let bits = effective.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok());
+    bits.is_some_and(|bits| bits & (1 << 12) != 0)
+}
+
+#[cfg(test)]
+mod tests;

@@ -31,7 +31,7 @@ pub enum TunError {
     Other(InterfaceName, io::Error),
 }
 
-/// An open TUN interface. It persists when the daemon dies: routes and connections live on.
+/// An open TUN interface.
 pub struct Tun {
     name: InterfaceName,
     device: SyncDevice,
@@ -56,12 +56,20 @@ impl Tun {
             .inherit_enable_state()
             .build_sync()
             .map_err(explain)?;
-        device.persist().map_err(explain)?;
         device.set_nonblocking(true).map_err(explain)?;
         Ok(Self {
             name: name.clone(),
             device,
         })
+    }
+
+    /// From now on the interface outlives the daemon: after a crash, routes and connections live
+    /// on. To be called once it bears our mark: a crash before leaves nothing, one after leaves
+    /// what the next start knows as its own.
+    pub fn persist(&self) -> Result<(), TunError> {
+        self.device
+            .persist()
+            .map_err(|error| explain(&self.name, error))
     }
 
     pub fn name(&self) -> &InterfaceName {

@@ -85,6 +85,20 @@ impl Home {
             .output()
     }
 
+    /// Runs the daemon on a machine that a shell line has made poorer, and waits for its end. The
+    /// line runs in a mount namespace of its own; `wrapper` is put before the daemon's command.
+    pub fn run_without(&self, poorer: &str, wrapper: &[&str]) -> io::Result<Output> {
+        self.namespace
+            .command("unshare")?
+            .args(["--mount", "sh", "-ec"])
+            .arg(format!("{poorer}\nexec \"$@\""))
+            .arg("sh")
+            .args(wrapper)
+            .arg(binary("pathweaved"))
+            .args(self.arguments())
+            .output()
+    }
+
     /// Runs the CLI against this site's daemon.
     pub fn cli(&self, arguments: &[&str]) -> io::Result<Output> {
         self.namespace

@@ -117,6 +117,64 @@ fn what_the_machine_lacks_is_named_with_its_remedy() {
     untouched(namespace);
 }
 
+/// What is taken from the machine, and what the operator reads then.
+const LACKS: [(&str, &[&str], i32, &[&str]); 5] = [
+    (
+        "mount -t tmpfs none /proc/sys/net",
+        &[],
+        1,
+        &["has no MPTCP", "kernel of 5.16 or later"],
+    ),
+    (
+        "mount --bind /proc/sys /proc/sys; mount -o remount,bind,ro /proc/sys",
+        &[],
+        1,
+        &["net.mptcp.enabled", "read-only", "on the host"],
+    ),
+    (
+        "mount --bind /dev/null \"$(command -v nft || echo /usr/sbin/nft)\"",
+        &[],
+        1,
+        &["needs `nft`", "package nftables", "leak_guard = false"],
+    ),
+    (
+        "mount -t tmpfs none /dev/net",
+        &[],
+        1,
+        &["/dev/net/tun does not exist", "modprobe tun"],
+    ),
+    (
+        "true",
+        &["setpriv", "--bounding-set=-net_admin"],
+        4,
+        &["run as root or with CAP_NET_ADMIN"],
+    ),
+];
+
+#[test]
+fn a_machine_without_mptcp_nft_tun_or_rights_is_left_as_it_was() {
+    if !lab_can_run() {
+        return;
+    }
+    let lab = two();
+    let home = &lab.sites[0].home;
+    home.namespace.set_sysctl("net/mptcp/enabled", "0").unwrap();
+    for (poorer, wrapper, code, words) in LACKS {
+        println!("{poorer} {}", wrapper.join(" "));
+        refused(&home.run_without(poorer, wrapper).unwrap(), code, words);
+        untouched(&home.namespace);
+        let mptcp = home.namespace.sysctl("net/mptcp/enabled").unwrap();
+        assert_eq!(mptcp, "0", "the sysctl was not put back");
+    }
+    let daemon = home.start().unwrap();
+    home.wait_until("it runs", Duration::from_secs(10), |_| true);
+    let mptcp = home.namespace.sysctl("net/mptcp/enabled").unwrap();
+    assert_eq!(mptcp, "1", "switched on while the daemon runs");
+    daemon.stop().unwrap();
+    let mptcp = home.namespace.sysctl("net/mptcp/enabled").unwrap();
+    assert_eq!(mptcp, "0", "put back after a stop");
+}
+
 #[test]
 fn the_cli_says_when_no_daemon_answers() {
     if !lab_can_run() {

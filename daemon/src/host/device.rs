@@ -8,6 +8,7 @@ use netlink_packet_route::address::{AddressAttribute, AddressMessage};
 use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
 
 use crate::names::InterfaceName;
+use crate::plan::{self, Sysctl};
 
 use super::{Host, HostError, sysctl};
 
@@ -115,10 +116,11 @@ impl Host {
         let device = device
             .ok_or_else(missing)
             .map_err(HostError::object(format!("device {name}")))?;
-        sysctl::write(&format!("net/ipv4/conf/{name}/rp_filter"), "2")?;
-        // No link-local address: nothing but our routes may use the tunnel.
-        if let Err(error) = sysctl::write(&format!("net/ipv6/conf/{name}/addr_gen_mode"), "1") {
-            tracing::debug!(%error, "IPv6 is off on this machine");
+        // Before the device is up: else it has a link-local address already.
+        for Sysctl { name, value, .. } in plan::of_device(name) {
+            // Without IPv6 the machine has not all of them.
+            let wanted = sysctl::read(&name).ok().and_then(|now| value.wanted(&now));
+            wanted.map_or(Ok(()), |value| sysctl::write(&name, &value))?;
         }
         let mut message = LinkMessage::default();
         message.header.index = device.index;

@@ -10,11 +10,12 @@ use std::path::{Path, PathBuf};
 use ipnetwork::IpNetwork;
 use serde::{Deserialize, Serialize};
 
-use crate::plan::KernelState;
+use crate::plan::{KernelState, Lifetime};
 
+use super::HostError;
 use super::mptcp::Limits;
-use super::netlink::Netlink;
-use super::{HostError, sysctl};
+use super::observe::Observed;
+use super::verdict::{self, Step};
 
 const FILE: &str = "before.json";
 
@@ -45,7 +46,7 @@ impl Journal {
         let explain = |error| failure(&path, error);
         let place = place().map_err(explain)?;
         let old = match fs::read(&path) {
-            Ok(bytes) => serde_json::from_slice::<Entry>(&bytes).ok(),
+            Ok(bytes) => parse(&bytes, &path),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(failure(&path, error)),
         };
@@ -57,48 +58,23 @@ impl Journal {
         Ok(Self { path, entry })
     }
 
-    /// The networks in which addresses and endpoints are ours.
-    pub(super) fn overlay(&self) -> Vec<IpNetwork> {
-        self.entry.overlay.clone()
+    /// The networks in which endpoints are ours.
+    pub(super) fn overlay(&self) -> &[IpNetwork] {
+        &self.entry.overlay
+    }
+
+    /// Names of the sysctls that we changed.
+    pub(super) fn sysctls(&self) -> impl Iterator<Item = &str> {
+        self.entry.sysctls.keys().map(String::as_str)
     }
 
     /// Notes what `desired` is about to change, unless it is noted already.
     pub(super) fn remember(
         &mut self,
-        netlink: &Netlink,
         desired: &KernelState,
+        observed: &Observed,
     ) -> Result<(), HostError> {
-        let mut entry = self.entry.clone();
-        for network in desired
-            .ours
-            .iter()
-            .filter(|n| !self.entry.overlay.contains(n))
-        {
-            entry.overlay.push(*network);
-        }
-        for wanted in &desired.sysctls {
-            let Some(ours) = sysctl::wanted(wanted) else {
-                continue;
-            };
-            let Ok(before) = sysctl::read(wanted.name) else {
-                continue;
-            };
-            entry
-                .sysctls
-                .entry(wanted.name.to_owned())
-                .or_insert(Original { before, ours });
-        }
-        if entry.limits.is_none() && !desired.addresses.is_empty() {
-            let before = netlink
-                .limits()
-                .map_err(HostError::object("MPTCP limits"))?;
-            let enough = u32::try_from(crate::plan::ENDPOINTS).unwrap_or(u32::MAX);
-            let ours = Limits {
-                subflows: before.subflows.max(enough),
-                ..before
-            };
-            entry.limits = Some((before, ours));
-        }
+        let entry = self.entry.with(desired, observed);
         if entry == self.entry {
             return Ok(());
         }
@@ -107,41 +83,96 @@ impl Journal {
         Ok(())
     }
 
-    /// Puts back what is still as we left it, and forgets it.
-    pub(super) fn restore(&mut self, netlink: &Netlink) -> Vec<HostError> {
-        let mut failures = Vec::new();
+    /// The steps that put back what is still as we left it.
+    pub(super) fn restorations(&self, observed: &Observed) -> Vec<Step> {
+        let mut steps = Vec::new();
         for (name, original) in &self.entry.sysctls {
-            if sysctl::read(name).is_ok_and(|now| now == original.ours) {
-                failures.extend(sysctl::write(name, &original.before).err());
-            } else {
-                tracing::info!(sysctl = %name, "somebody else changed it since: left as it is");
+            match observed.sysctls.get(name) {
+                Some(now) if *now == original.ours => steps.push(Step::RestoreSysctl {
+                    name: name.clone(),
+                    value: original.before.clone(),
+                }),
+                Some(now) if *now != original.before => tracing::info!(
+                    sysctl = name.replace('/', "."),
+                    value = now,
+                    "changed by somebody else since: left as it is"
+                ),
+                Some(_) | None => {}
             }
         }
         if let Some((before, ours)) = self.entry.limits
-            && netlink.limits().is_ok_and(|now| now == ours)
+            && observed.limits == Some(ours)
+            && before != ours
         {
-            failures.extend(
-                netlink
-                    .set_limits(before)
-                    .map_err(HostError::object("MPTCP limits"))
-                    .err(),
-            );
+            steps.push(Step::RestoreLimits(before));
         }
-        if failures.is_empty() {
-            let place = std::mem::take(&mut self.entry.place);
-            self.entry = Entry {
-                place,
-                ..Entry::default()
-            };
-            match fs::remove_file(&self.path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    failures.push(failure(&self.path, error));
-                }
-                Ok(()) | Err(_) => {}
-            }
-        }
-        failures
+        steps
     }
+
+    /// After everything was put back.
+    pub(super) fn forget(&mut self) -> Result<(), HostError> {
+        let place = std::mem::take(&mut self.entry.place);
+        self.entry = Entry {
+            place,
+            ..Entry::default()
+        };
+        match fs::remove_file(&self.path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(failure(&self.path, error))
+            }
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+}
+
+impl Entry {
+    /// This entry, and what it does not know yet.
+    fn with(&self, desired: &KernelState, observed: &Observed) -> Self {
+        let mut entry = self.clone();
+        let new = desired
+            .ours
+            .iter()
+            .filter(|network| !self.overlay.contains(network));
+        entry.overlay.extend(new);
+        let lasting = desired
+            .sysctls
+            .iter()
+            .filter(|s| s.lifetime == Lifetime::Machine);
+        for sysctl in lasting {
+            let now = observed.sysctls.get(&sysctl.name);
+            let Some((before, ours)) = now.and_then(|now| Some((now, sysctl.value.wanted(now)?)))
+            else {
+                continue;
+            };
+            let original = Original {
+                before: before.clone(),
+                ours: ours.clone(),
+            };
+            // Somebody changed it meanwhile: what was before us stays what it was.
+            entry
+                .sysctls
+                .entry(sysctl.name.clone())
+                .or_insert(original)
+                .ours = ours;
+        }
+        if let Some(before) = observed.limits
+            && entry.limits.is_none()
+            && let Some(ours) = verdict::raised(desired, observed)
+        {
+            entry.limits = Some((before, ours));
+        }
+        entry
+    }
+}
+
+/// A journal that nobody can read must not keep the daemon from starting.
+fn parse(bytes: &[u8], path: &Path) -> Option<Entry> {
+    let entry = serde_json::from_slice(bytes);
+    if let Err(error) = &entry {
+        let path = path.display();
+        tracing::warn!(%path, %error, "unreadable: the sysctls of before are not known any more");
+    }
+    entry.ok()
 }
 
 fn failure(path: &Path, error: io::Error) -> HostError {
@@ -166,5 +197,7 @@ fn write(path: &Path, entry: &Entry) -> io::Result<()> {
     let mut file = File::create(&aside)?;
     file.write_all(&serde_json::to_vec_pretty(entry)?)?;
     file.sync_all()?;
-    fs::rename(&aside, path)
+    fs::rename(&aside, path)?;
+    path.parent()
+        .map_or(Ok(()), |folder| File::open(folder)?.sync_all())
 }

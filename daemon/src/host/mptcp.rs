@@ -4,7 +4,6 @@
 use std::io;
 use std::net::IpAddr;
 
-use ipnetwork::IpNetwork;
 use netlink_packet_core::{
     DecodeError, DefaultNla, Emitable, NLM_F_ACK, NLM_F_DUMP, Nla, NlasIterator,
     ParseableParametrized,
@@ -31,6 +30,7 @@ const ADDR_ID: u16 = 2;
 const ADDR_ADDR4: u16 = 3;
 const ADDR_ADDR6: u16 = 4;
 const ADDR_FLAGS: u16 = 6;
+const ADDR_DEVICE: u16 = 7;
 
 const FLAG_SUBFLOW: u32 = 2;
 const NESTED: u16 = 1 << 15;
@@ -42,6 +42,8 @@ const AF_INET6: u16 = 10;
 pub(super) struct Endpoint {
     pub(super) address: IpAddr,
     id: u8,
+    /// For subflows and nothing else, and not bound to a device: as we make them.
+    pub(super) plain: bool,
 }
 
 /// How many extra subflows, and announced addresses, a connection takes.
@@ -52,19 +54,11 @@ pub(super) struct Limits {
 }
 
 impl Netlink {
-    /// The endpoints whose address lies in `ours`.
-    pub(super) fn endpoints(&self, ours: &[IpNetwork]) -> io::Result<Vec<Endpoint>> {
+    /// All endpoints, whoever made them.
+    pub(super) fn endpoints(&self) -> io::Result<Vec<Endpoint>> {
         let answers = self.pm(GET_ADDR, Vec::new(), NLM_F_DUMP)?;
-        let endpoints = answers
-            .iter()
-            .flat_map(|answer| &answer.attributes)
-            .filter_map(endpoint);
-        Ok(endpoints
-            .filter(|endpoint| {
-                ours.iter()
-                    .any(|network| network.contains(endpoint.address))
-            })
-            .collect())
+        let attributes = answers.iter().flat_map(|answer| &answer.attributes);
+        Ok(attributes.filter_map(endpoint).collect())
     }
 
     pub(super) fn add_endpoint(&self, address: IpAddr) -> io::Result<()> {
@@ -86,15 +80,15 @@ impl Netlink {
 
     pub(super) fn limits(&self) -> io::Result<Limits> {
         let answers = self.pm(GET_LIMITS, Vec::new(), NLM_F_ACK)?;
-        let number = |kind| {
+        let limit = |kind| {
             let mut attributes = answers.iter().flat_map(|answer| &answer.attributes);
             let found = attributes.find(|attribute| attribute.kind() == kind);
-            found.and_then(|attribute| Some(u32::from_ne_bytes(value(attribute).try_into().ok()?)))
+            found.and_then(|attribute| number(value(attribute)))
         };
         let missing = || io::Error::other("the kernel told no MPTCP limits");
         Ok(Limits {
-            subflows: number(ATTR_SUBFLOWS).ok_or_else(missing)?,
-            announced: number(ATTR_RCV_ADD_ADDRS).ok_or_else(missing)?,
+            subflows: limit(ATTR_SUBFLOWS).ok_or_else(missing)?,
+            announced: limit(ATTR_RCV_ADD_ADDRS).ok_or_else(missing)?,
         })
     }
 
@@ -187,6 +181,10 @@ fn value(attribute: &DefaultNla) -> Vec<u8> {
     bytes
 }
 
+fn number(bytes: Vec<u8>) -> Option<u32> {
+    Some(u32::from_ne_bytes(bytes.try_into().ok()?))
+}
+
 fn nest(kind: u16, inner: &[DefaultNla]) -> DefaultNla {
     let mut bytes = vec![0; inner.buffer_len()];
     inner.emit(&mut bytes);
@@ -209,17 +207,21 @@ fn endpoint(attribute: &DefaultNla) -> Option<Endpoint> {
         return None;
     }
     let (mut address, mut id) = (None, 0);
+    let (mut flags, mut device) = (0, 0);
     for nested in attributes(&value(attribute)).ok()? {
         let bytes = value(&nested);
         match nested.kind() {
             ADDR_ID => id = *bytes.first()?,
             ADDR_ADDR4 => address = Some(IpAddr::from(<[u8; 4]>::try_from(bytes).ok()?)),
             ADDR_ADDR6 => address = Some(IpAddr::from(<[u8; 16]>::try_from(bytes).ok()?)),
+            ADDR_FLAGS => flags = number(bytes)?,
+            ADDR_DEVICE => device = number(bytes)?,
             _ => {}
         }
     }
     Some(Endpoint {
         address: address?,
         id,
+        plain: flags == FLAG_SUBFLOW && device == 0,
     })
 }

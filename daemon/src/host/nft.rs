@@ -7,6 +7,7 @@ use std::process::{Command, Output, Stdio};
 use crate::plan::Guard;
 
 use super::HostError;
+use super::observe::Loaded;
 
 /// What this process loaded, and how nft lists it.
 #[derive(Debug, Default)]
@@ -15,10 +16,13 @@ pub(super) struct Nft {
 }
 
 impl Nft {
-    /// The guard that is in place, if it is the one that we loaded.
-    pub(super) fn observe(&self) -> Option<&Guard> {
-        let (guard, listing) = self.loaded.as_ref()?;
-        (list()?.as_str() == listing).then_some(guard)
+    /// Whether the guard that is in place is the one that we loaded.
+    pub(super) fn observe(&self) -> Loaded {
+        match (list(), &self.loaded) {
+            (None, _) => Loaded::Nothing,
+            (Some(now), Some((guard, then))) if now == *then => Loaded::Whole(guard.clone()),
+            (Some(_), _) => Loaded::Unknown,
+        }
     }
 
     pub(super) fn load(&mut self, guard: &Guard) -> Result<(), HostError> {
@@ -33,9 +37,6 @@ impl Nft {
 
     pub(super) fn unload(&mut self) -> Result<(), HostError> {
         self.loaded = None;
-        if list().is_none() {
-            return Ok(());
-        }
         script(&format!("delete table inet {}\n", Guard::TABLE))
     }
 }
@@ -83,3 +84,6 @@ fn run(arguments: &[&str], input: &str) -> std::io::Result<Output> {
     }
     child.wait_with_output()
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,53 +1,128 @@
-//! What the kernel has of ours now.
+//! What the kernel has of ours now, and what stands in our places.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use ipnetwork::IpNetwork;
 
-use crate::plan::{Guard, RouteKey, Rule};
+use crate::plan::{Guard, KernelState, PROTOCOL, RouteKey, Rule};
 
+use super::address::Local;
 use super::mptcp::{Endpoint, Limits};
 use super::route::KernelRoute;
 use super::{Host, HostError};
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Observed {
+    /// Those that the plan or the journal names, as far as this kernel has them.
+    pub(super) sysctls: BTreeMap<String, String>,
+    /// All addresses of `lo`.
     pub(super) addresses: BTreeSet<IpAddr>,
+    /// Those among them that are ours to remove.
+    pub(super) own_addresses: BTreeSet<IpAddr>,
     pub(super) routes: BTreeMap<RouteKey, KernelRoute>,
     pub(super) rules: Vec<Rule>,
+    /// Those with overlay addresses.
     pub(super) endpoints: Vec<Endpoint>,
     pub(super) limits: Option<Limits>,
-    pub(super) guard: Option<Guard>,
+    pub(super) guard: Loaded,
     /// Index of every device, by name.
     pub(super) devices: BTreeMap<String, u32>,
 }
 
+/// The nft table of our name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) enum Loaded {
+    #[default]
+    Nothing,
+    /// Left by a former process, or changed by somebody.
+    Unknown,
+    /// As we loaded it.
+    Whole(Guard),
+}
+
 impl Host {
-    pub(super) fn observe(&self, ours: &[IpNetwork]) -> Result<Observed, HostError> {
-        let netlink = &self.netlink;
+    pub(super) fn observe(&self, desired: &KernelState) -> Result<Observed, HostError> {
+        let ours: Vec<_> = desired
+            .ours
+            .iter()
+            .chain(self.journal.overlay())
+            .copied()
+            .collect();
+        let locals = self.locals()?;
+        let own_addresses = own(&locals, &ours);
+        let endpoints = self
+            .netlink
+            .endpoints()
+            .map_err(HostError::object("MPTCP endpoints"))?
+            .into_iter()
+            .filter(|e| lies_in(&ours, e.address) || own_addresses.contains(&e.address));
+        let limits = self
+            .netlink
+            .limits()
+            .map_err(HostError::object("MPTCP limits"))?;
+        let planned = desired.sysctls.iter().map(|sysctl| sysctl.name.as_str());
         Ok(Observed {
-            addresses: self.addresses(ours)?.into_iter().collect(),
+            sysctls: planned
+                .chain(self.journal.sysctls())
+                .filter_map(|name| Some((name.to_owned(), super::sysctl::read(name).ok()?)))
+                .collect(),
+            endpoints: endpoints.collect(),
+            addresses: locals.iter().map(|local| local.address).collect(),
+            own_addresses,
             routes: self
                 .routes()?
                 .into_iter()
                 .map(|route| (route.key, route))
                 .collect(),
             rules: self.rules()?,
-            endpoints: netlink
-                .endpoints(ours)
-                .map_err(HostError::object("MPTCP endpoints"))?,
-            limits: Some(
-                netlink
-                    .limits()
-                    .map_err(HostError::object("MPTCP limits"))?,
-            ),
-            guard: self.nft.observe().cloned(),
+            limits: Some(limits),
+            guard: self.nft.observe(),
             devices: self
                 .devices()?
                 .into_iter()
                 .map(|d| (d.name, d.index))
                 .collect(),
         })
+    }
+}
+
+fn lies_in(networks: &[IpNetwork], address: IpAddr) -> bool {
+    networks.iter().any(|network| network.contains(address))
+}
+
+/// Addresses say who put them there, unless the kernel is too old; then the overlay says so.
+fn own(locals: &[Local], ours: &[IpNetwork]) -> BTreeSet<IpAddr> {
+    let kernel_knows = locals.iter().any(|local| local.protocol.is_some());
+    let is_own = |local: &&Local| {
+        local.protocol == Some(PROTOCOL) || (!kernel_knows && lies_in(ours, local.address))
+    };
+    locals
+        .iter()
+        .filter(is_own)
+        .map(|local| local.address)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn local(address: &str, protocol: Option<u8>) -> Local {
+        Local {
+            address: address.parse().unwrap(),
+            protocol,
+        }
+    }
+
+    #[test]
+    fn an_address_that_an_operator_put_into_the_overlay_is_not_ours_to_remove() {
+        let overlay = ["10.213.0.0/16".parse().unwrap()];
+        let by_hand = local("10.213.1.77", None);
+        let ours = local("10.213.1.1", Some(PROTOCOL));
+        let found = own(&[by_hand, ours, local("127.0.0.1", Some(1))], &overlay);
+        assert_eq!(found, [ours.address].into());
+        let old_kernel = own(&[by_hand, local("127.0.0.1", None)], &overlay);
+        assert_eq!(old_kernel, [by_hand.address].into(), "kernels before 5.18");
     }
 }

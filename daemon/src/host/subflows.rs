@@ -5,13 +5,17 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::IpAddr;
 
-use netlink_packet_core::{NLM_F_DUMP, Nla as _, NlasIterator};
-use netlink_packet_sock_diag::SockDiagMessage;
+use netlink_packet_core::{
+    DecodeError, NLM_F_ACK, NLM_F_DUMP, NetlinkDeserializable, NetlinkHeader, NetlinkPayload,
+    NetlinkSerializable, Nla as _, NlasIterator,
+};
 use netlink_packet_sock_diag::constants::{AF_INET, AF_INET6, IPPROTO_TCP};
 use netlink_packet_sock_diag::inet::nlas::Nla;
 use netlink_packet_sock_diag::inet::{
     ExtensionFlags, InetRequest, InetResponse, SocketId, StateFlags,
 };
+use netlink_packet_sock_diag::{SOCK_DESTROY, SockDiagMessage};
+use nix::errno::Errno;
 
 use crate::names::PathId;
 use crate::plan::PathAddresses;
@@ -23,6 +27,9 @@ const ULP_INFO: u16 = 19;
 const ULP_NAME: u16 = 1;
 const ULP_MPTCP: u16 = 3;
 const TOKEN_LOCAL: u16 = 2;
+const FLAGS: u16 = 8;
+/// MPTCP_SUBFLOW_FLAG_MCAP_LOC and _JOIN_LOC (linux/mptcp.h).
+const OPENED_HERE: u32 = 1 << 1 | 1 << 3;
 const ESTABLISHED: u8 = 1;
 const NESTED: u16 = 1 << 15;
 /// Offsets in `struct tcp_info` (linux/tcp.h).
@@ -38,6 +45,8 @@ pub struct Subflow {
     pub source_port: u16,
     pub destination: IpAddr,
     pub destination_port: u16,
+    /// This end opened it; else the far end did.
+    pub opened_here: bool,
     /// False while the join is under way.
     pub established: bool,
     /// TCP payload bytes that the far end acknowledged, and that it sent.
@@ -49,6 +58,27 @@ impl Host {
     /// All subflows of this network namespace, established or under way.
     pub fn subflows(&self) -> Result<Vec<Subflow>, HostError> {
         list(&self.netlink.diag).map_err(HostError::object("socket diagnostics"))
+    }
+
+    /// Destroys the subflows that `chosen` picks; how many there were. The connections live on
+    /// over their other subflows: whoever picks leaves each connection one.
+    pub fn destroy_subflows(&self, chosen: impl Fn(&Subflow) -> bool) -> Result<usize, HostError> {
+        let explain = || HostError::object("subflows");
+        let mut count = 0;
+        for response in dump(&self.netlink.diag).map_err(explain())? {
+            if !subflow(&response).is_some_and(|subflow| chosen(&subflow)) {
+                continue;
+            }
+            // The kernel's own id with its cookie: no other socket can be meant.
+            let request = request(response.header.family, response.header.socket_id);
+            let destroy = Destroy(SockDiagMessage::InetRequest(request));
+            match ask(&self.netlink.diag, destroy, NLM_F_ACK) {
+                Ok(_) => count += 1,
+                Err(error) if error.raw_os_error() == Some(Errno::ENOENT as i32) => {}
+                Err(error) => return Err(explain()(error)),
+            }
+        }
+        Ok(count)
     }
 
     /// How many established subflows each path carries.
@@ -71,6 +101,38 @@ impl Host {
     }
 }
 
+/// `SOCK_DESTROY` of one socket; its fields are those of a question about it.
+#[derive(Clone, Debug)]
+struct Destroy(SockDiagMessage);
+
+impl NetlinkSerializable for Destroy {
+    fn message_type(&self) -> u16 {
+        SOCK_DESTROY
+    }
+
+    fn buffer_len(&self) -> usize {
+        self.0.buffer_len()
+    }
+
+    fn serialize(&self, buffer: &mut [u8]) {
+        self.0.serialize(buffer);
+    }
+}
+
+impl NetlinkDeserializable for Destroy {
+    type Error = DecodeError;
+
+    fn deserialize(header: &NetlinkHeader, payload: &[u8]) -> Result<Self, DecodeError> {
+        SockDiagMessage::deserialize(header, payload).map(Self)
+    }
+}
+
+impl From<Destroy> for NetlinkPayload<Destroy> {
+    fn from(message: Destroy) -> Self {
+        Self::InnerMessage(message)
+    }
+}
+
 /// All subflows of the calling thread's network namespace.
 pub fn all() -> io::Result<Vec<Subflow>> {
     list(&Netlink::open()?.diag)
@@ -78,27 +140,37 @@ pub fn all() -> io::Result<Vec<Subflow>> {
 
 /// All subflows that a diagnostics socket of this network namespace tells.
 fn list(socket: &netlink_sys::Socket) -> io::Result<Vec<Subflow>> {
-    let mut subflows = Vec::new();
+    let responses = dump(socket)?;
+    Ok(responses.iter().filter_map(subflow).collect())
+}
+
+/// All TCP sockets, established or under way.
+fn dump(socket: &netlink_sys::Socket) -> io::Result<Vec<InetResponse>> {
+    let mut responses = Vec::new();
     for (family, id) in [
         (AF_INET, SocketId::new_v4()),
         (AF_INET6, SocketId::new_v6()),
     ] {
-        let request = InetRequest {
-            family,
-            protocol: IPPROTO_TCP,
-            extensions: ExtensionFlags::INFO,
-            states: StateFlags::ESTABLISHED | StateFlags::SYN_SENT,
-            socket_id: id,
-        };
-        let answers = ask(socket, SockDiagMessage::InetRequest(request), NLM_F_DUMP)?;
-        subflows.extend(answers.iter().filter_map(|answer| match answer {
-            SockDiagMessage::InetResponse(response) => subflow(response),
+        let request = SockDiagMessage::InetRequest(request(family, id));
+        let answers = ask(socket, request, NLM_F_DUMP)?;
+        responses.extend(answers.into_iter().filter_map(|answer| match answer {
+            SockDiagMessage::InetResponse(response) => Some(*response),
             SockDiagMessage::InetRequest(_)
             | SockDiagMessage::UnixRequest(_)
             | SockDiagMessage::UnixResponse(_) => None,
         }));
     }
-    Ok(subflows)
+    Ok(responses)
+}
+
+fn request(family: u8, socket_id: SocketId) -> InetRequest {
+    InetRequest {
+        family,
+        protocol: IPPROTO_TCP,
+        extensions: ExtensionFlags::INFO,
+        states: StateFlags::ESTABLISHED | StateFlags::SYN_SENT,
+        socket_id,
+    }
 }
 
 fn subflow(response: &InetResponse) -> Option<Subflow> {
@@ -114,19 +186,18 @@ fn subflow(response: &InetResponse) -> Option<Subflow> {
         return None;
     }
     let mptcp = attribute(&ulp, ULP_MPTCP).unwrap_or_default();
-    let token = attribute(&mptcp, TOKEN_LOCAL)
-        .and_then(|bytes| Some(u32::from_ne_bytes(bytes.try_into().ok()?)));
     let info = response.nlas.iter().find_map(|nla| match nla {
         Nla::TcpInfo(info) => Some(info),
         _ => None,
     });
     let id = &response.header.socket_id;
     Some(Subflow {
-        token: token.unwrap_or(0),
+        token: number(&mptcp, TOKEN_LOCAL).unwrap_or(0),
         source: id.source_address.to_canonical(),
         source_port: id.source_port,
         destination: id.destination_address.to_canonical(),
         destination_port: id.destination_port,
+        opened_here: number(&mptcp, FLAGS).is_some_and(|flags| flags & OPENED_HERE != 0),
         established: response.header.state == ESTABLISHED,
         bytes_acked: counter(info, BYTES_ACKED),
         bytes_received: counter(info, BYTES_RECEIVED),
@@ -139,8 +210,16 @@ fn counter(info: Option<&Vec<u8>>, at: usize) -> u64 {
     bytes.map_or(0, u64::from_ne_bytes)
 }
 
+fn number(attributes: &[u8], kind: u16) -> Option<u32> {
+    let bytes = attribute(attributes, kind)?;
+    Some(u32::from_ne_bytes(bytes.try_into().ok()?))
+}
+
 fn attribute(bytes: &[u8], kind: u16) -> Option<Vec<u8>> {
     let mut attributes = NlasIterator::new(bytes).filter_map(Result::ok);
     let found = attributes.find(|attribute| attribute.kind() & !NESTED == kind)?;
     Some(found.value().to_vec())
 }
+
+#[cfg(test)]
+mod tests;

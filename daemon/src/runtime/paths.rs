@@ -97,6 +97,7 @@ impl Paths {
         let tun = Tun::open(&path.interface)?;
         let what = format!("path {} to {}", path.id.number, peer.site.name);
         host.prepare_tun(&path.interface, path.mtu, &what)?;
+        tun.persist()?;
         let tunnel = Tunnel::new(&self.shared.identity, self.parts(peer, path, slot));
         let lane = Arc::new(Lane::new(tunnel, tun));
         let outbound = Outbound::new(lane.clone()).start()?;

@@ -12,12 +12,13 @@ use crate::names::PrivateKey;
 use crate::noise::Identity;
 use crate::plan;
 use crate::site::Site;
+use crate::tun::TunError;
 
 use super::clock;
 use super::control_socket::ControlSocket;
 use super::instance::Instance;
 use super::links::Links;
-use super::paths::Paths;
+use super::paths::{PathError, Paths};
 use super::receiver::Shared;
 use super::signals::Signals;
 use super::story::say;
@@ -92,8 +93,8 @@ pub fn cleanup(runtime_dir: &Path, state_dir: &Path) -> anyhow::Result<()> {
 
 /// A start is refused for want of rights: another exit code than other failures.
 pub fn is_permission(error: &anyhow::Error) -> bool {
-    matches!(
-        error.downcast_ref::<HostError>(),
-        Some(HostError::NotPermitted)
-    )
+    let host = error.downcast_ref::<HostError>();
+    let path = error.downcast_ref::<PathError>();
+    matches!(host, Some(HostError::NotPermitted))
+        || matches!(path, Some(PathError::Tun(TunError::NotPermitted)))
 }

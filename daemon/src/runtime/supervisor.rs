@@ -30,6 +30,9 @@ const LOOK: Duration = Duration::from_millis(100);
 const SECOND: Duration = Duration::from_secs(1);
 /// Changes in the kernel are awaited this long together before they are looked at.
 const SETTLE: Duration = Duration::from_millis(100);
+/// The kernel does not announce changes of MPTCP endpoints, limits and sysctls: it is looked at
+/// this often, whatever was heard.
+const PATROL: Duration = Duration::from_secs(10);
 /// A path that is not up has its endpoint looked up again this often.
 const RESOLVE: Duration = Duration::from_secs(5);
 const ANSWERS: usize = 64;
@@ -57,7 +60,7 @@ pub struct Supervisor {
 struct Due {
     second: Instant,
     resolve: Instant,
-    look_at_kernel: Option<Instant>,
+    look_at_kernel: Instant,
 }
 
 impl Supervisor {
@@ -85,7 +88,7 @@ impl Supervisor {
             due: Due {
                 second: now,
                 resolve: now,
-                look_at_kernel: Some(now),
+                look_at_kernel: now,
             },
         }
     }
@@ -103,7 +106,8 @@ impl Supervisor {
                 heard = self.signals.next() => match heard {
                     Heard::Stop => break,
                     Heard::KernelChanged => {
-                        self.due.look_at_kernel.get_or_insert(clock::now() + SETTLE);
+                        let soon = clock::now() + SETTLE;
+                        self.due.look_at_kernel = self.due.look_at_kernel.min(soon);
                     }
                 },
                 Some(control) = control.recv() => {
@@ -120,8 +124,8 @@ impl Supervisor {
     /// Everything that is due now; gives back when the next thing is.
     fn turn(&mut self, now: Instant) -> Instant {
         self.look_at_traffic(now);
-        if self.due.look_at_kernel.is_some_and(|at| at <= now) {
-            self.due.look_at_kernel = None;
+        if self.due.look_at_kernel <= now {
+            self.due.look_at_kernel = now + PATROL;
             self.look_at_kernel();
         }
         if self.due.resolve <= now {
@@ -140,10 +144,9 @@ impl Supervisor {
             self.reconcile(uses);
         }
         let machine = self.site.poll_timeout().map_or(now + LOOK, |(at, _)| at);
-        let kernel = self.due.look_at_kernel.unwrap_or(machine);
         // Not before a millisecond has passed: a timeout of the past must not spin.
         machine
-            .min(kernel)
+            .min(self.due.look_at_kernel)
             .min(now + LOOK)
             .max(now + Duration::from_millis(1))
     }
