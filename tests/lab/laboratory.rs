@@ -8,13 +8,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pathweaved::names::PrivateKey;
-use tempfile::TempDir;
-
 use crate::daemon::{Daemon, Home};
+use crate::folder::Folder;
 use crate::impairment::{Impairment, Settings};
 use crate::internet::{Access, Internet};
 use crate::namespace::Namespace;
+use pathweaved::names::PrivateKey;
 
 /// One ISP, alike at every site.
 #[derive(Clone, Copy, Debug)]
@@ -75,7 +74,7 @@ pub struct Lab {
     pub sites: Vec<Site>,
     pub isps: Vec<Isp>,
     internet: Internet,
-    folder: TempDir,
+    folder: Folder,
 }
 
 /// Sites are called so, in order of their ids.
@@ -93,9 +92,7 @@ impl Lab {
     /// `sites` sites with the same ISPs. `outer`: family of the endpoints. `top`: more lines for
     /// the top of the fleet file.
     pub fn new(sites: u8, isps: &[Isp], outer: Family, top: &str) -> io::Result<Self> {
-        let folder = tempfile::Builder::new()
-            .prefix("pathweave-lab-")
-            .tempdir()?;
+        let folder = Folder::new()?;
         let internet = Internet::default();
         let mut fleet = format!("{top}\n");
         let mut made = Vec::new();

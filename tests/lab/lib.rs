@@ -25,6 +25,7 @@
 pub mod capture;
 pub mod daemon;
 pub mod enter;
+pub mod folder;
 pub mod impairment;
 pub mod internet;
 pub mod laboratory;
