@@ -17,7 +17,7 @@ use ipnetwork::IpNetwork;
 
 use crate::names::{PathId, PublicKey};
 use crate::noise::{Identity, Outcome, Session};
-use crate::packet::batch::{Plain, Sealed};
+use crate::packet::batch::{Plain, Row};
 use crate::packet::message::{DATA_OVERHEAD, INITIATION_LENGTH};
 
 pub use inbound::{Opened, Opener};
@@ -110,7 +110,7 @@ impl Tunnel {
 
     /// Seals the user's packets. Before there is a key they wait, and an initiation comes out.
     /// What finds no room is dropped and counted; with both batches of one size nothing is.
-    pub fn seal(&self, plain: &mut Plain, out: &mut Sealed) {
+    pub fn seal(&self, plain: &mut Plain, out: &mut Row) {
         let mut session = self.session();
         let mut bytes = 0;
         for packet in plain.packets_mut() {

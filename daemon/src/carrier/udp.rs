@@ -16,7 +16,7 @@ use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::names::InterfaceName;
-use crate::packet::batch::{Run, Sealed};
+use crate::packet::batch::{Row, Run};
 
 /// Old kernels take no more than 64 segments (`UDP_MAX_SEGMENTS`, linux/udp.h before 6.9).
 const SEGMENTS: usize = 64;
@@ -122,7 +122,7 @@ impl UdpSocket {
 
     /// Sends the whole batch to `to`. What the kernel refuses is dropped, and the rest tried all
     /// the same.
-    pub fn send(&self, batch: &Sealed, to: SocketAddr) -> Result<(), SendError> {
+    pub fn send(&self, batch: &Row, to: SocketAddr) -> Result<(), SendError> {
         let mut failed = None;
         let mut next = 0;
         // Segmentation is looked up before each run: quinn-udp switches it off after an EIO.

@@ -1,6 +1,6 @@
-//! The two forms in which packets travel outwards, each allocated once: [`Plain`] holds inner
-//! packets in slots of their own, [`Sealed`] holds datagrams end to end, as UDP segmentation
-//! offload wants them. Inwards see [`super::coalesce`].
+//! The two forms in which packets travel, each allocated once: [`Plain`] holds inner packets in
+//! slots of their own, [`Row`] holds packets end to end: sealed ones as UDP segmentation offload
+//! wants them, opened ones on their way to [`super::coalesce`].
 
 /// The largest IP packet.
 pub const LARGEST_PACKET: usize = 65_535;
@@ -54,23 +54,33 @@ impl Plain {
     }
 }
 
-/// Datagrams laid end to end.
+/// Packets laid end to end.
 #[derive(Debug)]
-pub struct Sealed {
+pub struct Row {
     bytes: Box<[u8]>,
-    /// Where each datagram ends.
+    /// Where each packet ends.
     ends: Vec<usize>,
     most: usize,
 }
 
-impl Sealed {
-    pub fn new(datagrams: usize, largest: usize) -> Self {
-        let bytes = vec![0; datagrams * largest].into_boxed_slice();
+impl Row {
+    /// For `most` packets that are `bytes` together.
+    pub fn new(most: usize, bytes: usize) -> Self {
         Self {
-            bytes,
-            ends: Vec::with_capacity(datagrams),
-            most: datagrams,
+            bytes: vec![0; bytes].into_boxed_slice(),
+            ends: Vec::with_capacity(most),
+            most,
         }
+    }
+
+    pub fn is_full(&self) -> bool {
+        self.ends.len() == self.most
+    }
+
+    pub fn packets(&self) -> impl Iterator<Item = &[u8]> {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        let places = starts.zip(&self.ends);
+        places.filter_map(|(start, end)| self.bytes.get(start..*end))
     }
 
     pub fn is_empty(&self) -> bool {
@@ -85,16 +95,16 @@ impl Sealed {
         self.ends.clear();
     }
 
-    /// Where the next datagram goes; empty when the batch is full.
+    /// Where the next packet goes; empty when the batch is full.
     pub fn spare(&mut self) -> &mut [u8] {
-        if self.ends.len() == self.most {
+        if self.is_full() {
             return &mut [];
         }
         let used = self.ends.last().copied().unwrap_or(0);
         self.bytes.get_mut(used..).unwrap_or_default()
     }
 
-    /// Takes the first `length` bytes of [`Sealed::spare`] as a datagram.
+    /// Takes the first `length` bytes of [`Row::spare`] as a packet.
     pub fn commit(&mut self, length: usize) {
         let used = self.ends.last().copied().unwrap_or(0);
         self.ends.push((used + length).min(self.bytes.len()));
@@ -142,7 +152,7 @@ mod tests {
     use super::*;
 
     fn runs_of(lengths: &[usize]) -> Vec<(usize, usize, usize)> {
-        let mut sealed = Sealed::new(16, 100);
+        let mut sealed = Row::new(16, 1600);
         for length in lengths {
             assert!(sealed.spare().len() >= *length);
             sealed.commit(*length);
@@ -174,8 +184,9 @@ mod tests {
         let mut plain = Plain::new(1, 100);
         assert!(plain.push(b"one") && !plain.push(b"two"));
         assert_eq!(plain.packets_mut().len(), 1);
-        let mut sealed = Sealed::new(1, 100);
+        let mut sealed = Row::new(1, 100);
         sealed.commit(10);
-        assert!(sealed.spare().is_empty());
+        assert!(sealed.is_full() && sealed.spare().is_empty());
+        assert_eq!(sealed.packets().map(<[u8]>::len).collect::<Vec<_>>(), [10]);
     }
 }

@@ -10,7 +10,7 @@ use arc_swap::ArcSwap;
 use nix::errno::Errno;
 
 use crate::carrier::udp::UdpSocket;
-use crate::packet::batch::{Plain, Sealed};
+use crate::packet::batch::{Plain, Row};
 use crate::tun::{Tun, TunReader};
 use crate::tunnel::{Counters, Tunnel};
 
@@ -85,7 +85,7 @@ pub struct Outbound {
     lane: Arc<Lane>,
     reader: TunReader,
     plain: Plain,
-    sealed: Sealed,
+    sealed: Row,
 }
 
 impl Outbound {
@@ -94,7 +94,7 @@ impl Outbound {
         Self {
             reader: TunReader::new(SPLIT, mtu),
             plain: Plain::new(BATCH, usize::from(mtu)),
-            sealed: Sealed::new(BATCH + 2, lane.tunnel.longest_datagram()),
+            sealed: Row::new(BATCH, BATCH * lane.tunnel.longest_datagram()),
             lane,
         }
     }

@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use crate::carrier::udp::{Inbox, UdpSocket};
 use crate::names::PathId;
 use crate::noise::{Identity, Outcome};
-use crate::packet::batch::LARGEST_PACKET;
+use crate::packet::batch::{LARGEST_PACKET, Row};
 use crate::packet::coalesce::{Coalescer, Frame};
 use crate::packet::message::Message;
 use crate::tunnel::gate::Gate;
@@ -71,18 +71,24 @@ pub struct Inbound {
     desk: Desk,
 }
 
-/// Where opened packets wait for the write to their TUN.
+/// Where opened packets wait for the write to their TUN. They are opened with their tunnel's lock
+/// held, and coalesced and written without it: the far end's packets do not hold up ours.
 #[derive(Debug)]
 struct Desk {
+    opened: Row,
     coalescer: Coalescer,
-    out: Vec<u8>,
 }
+
+/// Datagrams that receive offload puts into one message (UDP_GRO_CNT_MAX, net/ipv4/udp_offload.c),
+/// twice.
+const OPENED: usize = 128;
 
 impl Inbound {
     pub fn new(shared: Arc<Shared>, socket: Arc<UdpSocket>, link: usize) -> Self {
         let desk = Desk {
+            // A message, and what a session wants for its last datagram.
+            opened: Row::new(OPENED, 2 * LARGEST_PACKET),
             coalescer: Coalescer::default(),
-            out: vec![0; LARGEST_PACKET + 64],
         };
         Self {
             shared,
@@ -132,8 +138,16 @@ impl Inbound {
                     open = None;
                     desk.flush(served.replace(lane));
                 }
+                if desk.opened.is_full() {
+                    open = None;
+                    desk.write(lane);
+                }
                 let opener = open.get_or_insert_with(|| lane.tunnel.opener());
                 desk.take(&arrival, lane, opener, datagram);
+            }
+            drop(open);
+            if let Some(lane) = served {
+                desk.write(lane);
             }
         }
         desk.flush(served);
@@ -165,19 +179,34 @@ impl Desk {
         opener: &mut Opener<'_>,
         datagram: &[u8],
     ) {
-        match opener.open(datagram, arrival.source, &mut self.out) {
-            Opened::Packet(packet) => self.coalescer.push(packet, |frame| write(lane, frame)),
+        match opener.open(datagram, arrival.source, self.opened.spare()) {
+            Opened::Packet(packet) => {
+                let length = packet.len();
+                self.opened.commit(length);
+            }
             Opened::Control(packet) => arrival.tell(lane.tunnel.path(), packet),
             Opened::Reply(reply) => arrival.reply(reply),
             Opened::Nothing => {}
         }
-        while let Some(waited) = opener.release(&mut self.out) {
+        while !self.opened.is_full()
+            && let Some(waited) = opener.release(self.opened.spare())
+        {
             arrival.reply(waited);
         }
     }
 
+    /// Coalesces what was opened, and writes what is whole. What is not stays for the neighbours
+    /// that the next message may bring.
+    fn write(&mut self, lane: &Lane) {
+        for packet in self.opened.packets() {
+            self.coalescer.push(packet, |frame| write(lane, frame));
+        }
+        self.opened.clear();
+    }
+
     fn flush(&mut self, lane: Option<&Arc<Lane>>) {
         if let Some(lane) = lane {
+            self.write(lane);
             self.coalescer.flush(|frame| write(lane, frame));
         }
     }

@@ -68,7 +68,7 @@ fn shake_hands(a: &Tunnel, b: &Tunnel) {
 }
 
 fn send(from: &Tunnel, packet: &[u8]) -> Vec<u8> {
-    let (mut plain, mut sealed) = (Plain::new(4, 2000), Sealed::new(4, 2000));
+    let (mut plain, mut sealed) = (Plain::new(4, 2000), Row::new(4, 8000));
     assert!(plain.push(packet));
     from.seal(&mut plain, &mut sealed);
     sealed.run(0, 64, 65_000).unwrap().bytes.to_vec()
@@ -236,7 +236,7 @@ fn what_waits_at_the_responder_goes_out_with_the_first_data_and_not_to_an_initia
 #[test]
 fn what_waits_is_bounded_and_what_is_over_is_counted() {
     let [a, _] = pair();
-    let (mut plain, mut sealed) = (Plain::new(300, 1420), Sealed::new(300, 1500));
+    let (mut plain, mut sealed) = (Plain::new(300, 1420), Row::new(300, 450_000));
     for _ in 0..300 {
         assert!(plain.push(&packet("10.213.1.1", 10)));
     }
