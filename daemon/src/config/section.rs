@@ -60,13 +60,14 @@ impl<'t, 'i> Section<'t, 'i> {
         self.read(key, "true or false", DeValue::as_bool, problems)
     }
 
-    /// A whole number; one that is too large for this type is as wrong as its largest.
     pub(super) fn integer(&self, key: &str, problems: &mut Vec<Problem>) -> Option<At<i64>> {
-        let parse = |value: &DeValue<'i>| {
-            let integer = value.as_integer()?;
-            Some(i64::from_str_radix(integer.as_str(), integer.radix()).unwrap_or(i64::MAX))
+        let (integer, place) = self.read(key, "a whole number", DeValue::as_integer, problems)?;
+        let Ok(number) = i64::from_str_radix(integer.as_str(), integer.radix()) else {
+            let what = format!("{} is far beyond what `{key}` can be", integer.as_str());
+            problems.push(Problem::new(place, what, "write a smaller whole number"));
+            return None;
         };
-        self.read(key, "a whole number", parse, problems)
+        Some((number, place))
     }
 
     /// An array of texts, or one text alone.
