@@ -108,10 +108,13 @@ impl InterfaceName {
     /// Every interface of ours starts with this.
     pub const OURS: &str = "pw-";
 
-    /// `pw-<peer>-<k>`, or `pw-s<id>-<k>` where the peer's name would make it too long.
+    /// `pw-<peer>-<k>`, or `pw-s<id>-<k>` where the peer's name would make it too long, or is
+    /// itself an `s` and a number: no two paths of a machine have one name.
     pub fn of_path(peer_name: &Name, path: PathId) -> Self {
         let by_name = format!("{}{}-{}", Self::OURS, peer_name, path.number);
-        if by_name.len() <= 15 {
+        let number = peer_name.as_str().strip_prefix('s').unwrap_or_default();
+        let like_an_id = !number.is_empty() && number.chars().all(|c| c.is_ascii_digit());
+        if by_name.len() <= 15 && !like_an_id {
             return Self(by_name);
         }
         Self(format!("{}s{}-{}", Self::OURS, path.peer, path.number))
@@ -162,7 +165,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_long_peer_name_gives_an_interface_by_number() {
+    fn a_long_peer_name_gives_an_interface_by_number_and_no_other_peer_has_it() {
         let path = |peer, number| PathId {
             peer: SiteId::new(peer).unwrap(),
             number: PathNumber::new(number).unwrap(),
@@ -171,6 +174,10 @@ mod tests {
         assert_eq!(short.as_str(), "pw-tainan-1");
         let long = InterfaceName::of_path(&"amsterdam-south".parse().unwrap(), path(254, 9));
         assert_eq!(long.as_str(), "pw-s254-9");
+        let like_an_id = InterfaceName::of_path(&"s254".parse().unwrap(), path(3, 9));
+        assert_eq!(like_an_id.as_str(), "pw-s3-9");
+        let own_id = InterfaceName::of_path(&"s2".parse().unwrap(), path(2, 1));
+        assert_eq!(own_id.as_str(), "pw-s2-1");
     }
 
     #[test]

@@ -141,9 +141,32 @@ fn every_error_of_a_file_is_shown_with_its_line_and_the_exit_code_is_5() {
 }
 
 #[test]
+fn a_private_key_in_the_fleet_file_is_refused_and_not_shown() {
+    let pasted = format!("PrivateKey = {PRIVATE}\n");
+    let quoted = format!("id = 1\nprivate_key = \"{PRIVATE}\"\n");
+    for wrong in [
+        pasted + &fleet(PUBLIC),
+        fleet(PUBLIC).replace("id = 1\n", &quoted),
+        fleet(PRIVATE),
+    ] {
+        let (out, remarks, code) = check(&wrong, Some(PRIVATE), &[]);
+        assert_eq!((out.as_str(), code), ("", 5), "{remarks}");
+        assert!(remarks.contains("copied to every site"), "{remarks}");
+        assert!(!remarks.contains(&PRIVATE[..20]), "{remarks}");
+    }
+}
+
+#[test]
 fn a_key_of_no_site_and_a_missing_file_are_5_as_well() {
-    let (_, remarks, code) = check(&fleet(OTHER_PUBLIC), Some(PRIVATE), &[]);
+    let third = "TrMvSoP4jYQlY6RIzBgbssQqY3vxI2Pi+y71lOWWXX0=";
+    let (_, remarks, code) = check(&fleet(third), Some(PRIVATE), &[]);
     assert_eq!(code, 5, "{remarks}");
+    for line in [
+        format!("nara    {third}"),
+        format!("tainan  {OTHER_PUBLIC}"),
+    ] {
+        assert!(remarks.contains(&line), "{remarks}");
+    }
     let mut command = pathweave(nowhere());
     let output = command.args(["check", "/nonexistent.toml"]).output();
     let (_, remarks, code) = seen(&output.unwrap());

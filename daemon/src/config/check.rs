@@ -1,18 +1,27 @@
 //! From what the file says to what it means. Each rule of the file stands here, with its remedy.
+//!
+//! [`site`], [`link`] and [`pairing`] read drafts, in which what was wrong is missing; then come
+//! the rules between drafts: [`twice`], [`sockets`], [`outside`], [`count`].
 
-mod across;
+mod address;
+mod count;
 mod key;
 mod link;
+mod outside;
+mod overlay;
+mod pairing;
 mod site;
+mod sockets;
+mod twice;
 
-use std::collections::BTreeMap;
+use std::ops::Range;
 
-use ipnetwork::IpNetwork;
-use toml::de::DeTable;
+use toml::de::{DeTable, Error};
 
-use super::checked::{Fleet, OverlayPrefixes};
+use super::checked::{Fleet, SiteKind};
 use super::problem::Problem;
-use super::section::{Section, wrong_type};
+use super::secret;
+use super::section::Section;
 
 /// All keys that the file may hold, by table: what the reference example must explain.
 pub const KEYS: [(&str, &[&str]); 4] = [
@@ -39,50 +48,65 @@ pub const KEYS: [(&str, &[&str]); 4] = [
 ];
 
 const DEFAULT_PORT: u16 = 51_820;
-const DEFAULT_OVERLAY: [&str; 2] = ["10.213.0.0/16", "fd50:7761:7665::/48"];
+const NO_SITE: &str = "the file describes no site";
+const EACH_SITE: &str = "describe each site in a table of its own: [site.nara]";
 
 pub(super) fn fleet(text: &str) -> Result<Fleet, Vec<Problem>> {
     let (root, errors) = DeTable::parse_recoverable(text);
-    let mut problems: Vec<_> = errors
-        .iter()
-        .map(|error| {
-            let place = error.span().unwrap_or(0..0);
-            Problem::new(
-                place,
-                error.message().trim(),
-                "mend the TOML here; see toml.io",
-            )
-        })
-        .collect();
-    if !problems.is_empty() {
-        return Err(problems);
+    if !errors.is_empty() {
+        // What the rest of the file says is not sure then.
+        return Err(syntax(text, &errors));
     }
+    let mut problems = Vec::new();
     let file = Section::new(root.get_ref(), 0..0, "the file", KEYS[0].1, &mut problems);
-    let overlay = overlay(&file, &mut problems);
+    let overlay = overlay::read(&file, &mut problems);
     let listen_port = listen_port(&file, &mut problems);
-    let leak_guard = file
-        .boolean("leak_guard", &mut problems)
-        .is_none_or(|(guard, _)| guard);
-    let sites = sites(root.get_ref(), listen_port, &mut problems);
-    across::sites(&sites, overlay, &mut problems);
-    let pairings = across::pairings(&file, &sites, &mut problems);
-    let sites: BTreeMap<_, _> = sites
-        .into_iter()
-        .map(|named| (named.site.id, named.site))
-        .collect();
-    match overlay {
-        Some(overlay) if problems.is_empty() => {
-            let fleet = Fleet {
-                overlay,
-                listen_port,
-                leak_guard,
-                sites,
-                pairings,
-            };
-            across::paths(&fleet).map_or(Ok(fleet), |problem| Err(vec![problem]))
-        }
+    let leak_guard = file.boolean("leak_guard", &mut problems);
+    let sites = sites(&file, listen_port, &mut problems);
+    twice::check(&sites, &mut problems);
+    sites
+        .iter()
+        .for_each(|site| sockets::check(site, &mut problems));
+    outside::check(&sites, overlay, &mut problems);
+    let pairings = pairing::read(&file, &sites, &mut problems);
+    if let Some(pairings) = &pairings {
+        count::check(&sites, pairings, &mut problems);
+    }
+    let pairings = pairings.and_then(|drafts| pairing::finish(&drafts, &sites));
+    let finished = sites.into_iter().map(site::Draft::finish);
+    let finished: Option<Vec<_>> = finished.collect();
+    match (overlay, pairings, finished) {
+        (Some(overlay), Some(pairings), Some(sites)) if problems.is_empty() => Ok(Fleet {
+            overlay,
+            listen_port,
+            leak_guard: leak_guard.is_none_or(|(guard, _)| guard),
+            sites: sites.into_iter().map(|site| (site.id, site)).collect(),
+            pairings,
+        }),
         _ => Err(problems),
     }
+}
+
+/// One error for each line: what the parser stumbles over further on in it is mostly the same
+/// mistake.
+fn syntax(text: &str, errors: &[Error]) -> Vec<Problem> {
+    let shown = secret::masked(text);
+    let mut places: Vec<_> = errors
+        .iter()
+        .map(|error| (error.span().unwrap_or(0..0), error.message().trim()))
+        .collect();
+    places.sort_by_key(|(place, _)| place.start);
+    let line = |place: &Range<usize>| text.get(..place.start).and_then(|t| t.rfind('\n'));
+    places.dedup_by_key(|(place, _)| line(place));
+    let problem = |(place, message): (Range<usize>, &str)| {
+        let remedy = if secret::stands_at(text, &shown, &place) {
+            secret::PRIVATE_KEY
+        } else {
+            "mend the TOML here; see toml.io"
+        };
+        Problem::new(place, message, remedy)
+    };
+    places.into_iter().map(problem).collect()
 }
 
 fn listen_port(file: &Section<'_, '_>, problems: &mut Vec<Problem>) -> u16 {
@@ -99,81 +123,35 @@ fn listen_port(file: &Section<'_, '_>, problems: &mut Vec<Problem>) -> u16 {
     }
 }
 
-fn overlay(file: &Section<'_, '_>, problems: &mut Vec<Problem>) -> Option<OverlayPrefixes> {
-    const REMEDY: &str =
-        "give one IPv4 prefix of length 16 and one IPv6 prefix of length 48, or one of them";
-    let Some(texts) = file.texts("overlay", problems) else {
-        let [v4, v6] = DEFAULT_OVERLAY;
-        return OverlayPrefixes::new(v4.parse().ok(), v6.parse().ok());
+/// In the order of the file.
+fn sites<'t>(
+    file: &Section<'t, '_>,
+    port: u16,
+    problems: &mut Vec<Problem>,
+) -> Vec<site::Draft<'t>> {
+    if !file.has("site") {
+        problems.push(Problem::new(0..0, NO_SITE, EACH_SITE));
+    }
+    let Some(tables) = file.named_tables("site", "a table: [site.nara]", problems) else {
+        return Vec::new();
     };
-    let before = problems.len();
-    let (mut v4, mut v6) = (None, None);
-    for (text, place) in &texts {
-        let mut refuse = |what: String| {
-            problems.push(Problem::new(place.clone(), what, REMEDY));
+    if tables.len() < 2 {
+        let (what, remedy) = match tables.len() {
+            0 => (NO_SITE, EACH_SITE),
+            _ => (
+                "the file describes one site only",
+                "describe the other site as well: [site.tainan]",
+            ),
         };
-        match text.parse::<IpNetwork>() {
-            Err(_) => refuse(format!("{text:?} is no prefix")),
-            Ok(net) if net.network() != net.ip() => refuse(format!("{net} has host bits set")),
-            Ok(IpNetwork::V4(net)) if net.prefix() != 16 => refuse(format!("{net} is no /16")),
-            Ok(IpNetwork::V6(net)) if net.prefix() != 48 => refuse(format!("{net} is no /48")),
-            Ok(IpNetwork::V4(net)) if v4.replace(net).is_some() => {
-                refuse("two IPv4 prefixes".to_owned());
-            }
-            Ok(IpNetwork::V6(net)) if v6.replace(net).is_some() => {
-                refuse("two IPv6 prefixes".to_owned());
-            }
-            Ok(_) => {}
-        }
+        problems.push(Problem::new(file.place_of("site"), what, remedy));
     }
-    let prefixes = OverlayPrefixes::new(v4, v6);
-    if prefixes.is_none() && problems.len() == before {
-        let what = "the overlay has no prefix";
-        let place = texts
-            .first()
-            .map_or(file.place(), |(_, place)| place.clone());
-        problems.push(Problem::new(place, what, REMEDY));
-    }
-    prefixes
-}
-
-fn sites(root: &DeTable<'_>, port: u16, problems: &mut Vec<Problem>) -> Vec<site::Named> {
-    let remedy = "describe each site in a table of its own: [site.nara]";
-    let Some(value) = root.get("site") else {
-        problems.push(Problem::new(0..0, "the file describes no site", remedy));
-        return Vec::new();
-    };
-    let Some(table) = value.get_ref().as_table() else {
-        problems.push(wrong_type(
-            "site",
-            value.span(),
-            "tables: [site.nara]",
-            value.get_ref(),
-        ));
-        return Vec::new();
-    };
-    let mut sites = Vec::new();
-    for (name, value) in table {
-        let place = name.span();
-        match value.get_ref().as_table() {
-            Some(inside) => {
-                sites.extend(site::read(name.get_ref(), inside, place, port, problems));
-            }
-            None => problems.push(wrong_type(
-                "site",
-                place,
-                "a table: [site.nara]",
-                value.get_ref(),
-            )),
-        }
-    }
-    if table.len() == 1 {
-        let what = "the file describes one site only";
-        problems.push(Problem::new(
-            value.span(),
-            what,
-            "describe the other site as well",
-        ));
+    let read = |(name, table): (_, Option<_>)| Some(site::read(name, table?, port, problems));
+    let sites: Vec<_> = tables.into_iter().filter_map(read).collect();
+    let plain = |site: &site::Draft<'_>| site.kind == Some(SiteKind::WireGuard);
+    if let ([first, _, ..], true) = (sites.as_slice(), sites.iter().all(plain)) {
+        let what = "every site is of kind \"wireguard\": pathweaved runs at none";
+        let remedy = "remove `kind` where pathweaved runs";
+        problems.push(Problem::new(first.kind_place.clone(), what, remedy));
     }
     sites
 }

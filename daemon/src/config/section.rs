@@ -7,6 +7,7 @@ use serde_spanned::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::problem::Problem;
+use super::secret;
 
 /// A value and where it stands.
 pub(super) type At<T> = (T, Range<usize>);
@@ -42,6 +43,15 @@ impl<'t, 'i> Section<'t, 'i> {
         self.place.clone()
     }
 
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.value(key).is_some()
+    }
+
+    /// Where a key's value stands; the table itself where there is none.
+    pub(super) fn place_of(&self, key: &str) -> Range<usize> {
+        self.value(key).map_or(self.place(), |(_, place)| place)
+    }
+
     pub(super) fn text(&self, key: &str, problems: &mut Vec<Problem>) -> Option<At<&'t str>> {
         self.read(key, "a text in quotes", DeValue::as_str, problems)
     }
@@ -51,11 +61,13 @@ impl<'t, 'i> Section<'t, 'i> {
     }
 
     pub(super) fn integer(&self, key: &str, problems: &mut Vec<Problem>) -> Option<At<i64>> {
-        let parse = |value: &DeValue<'i>| {
-            let integer = value.as_integer()?;
-            i64::from_str_radix(integer.as_str(), integer.radix()).ok()
+        let (integer, place) = self.read(key, "a whole number", DeValue::as_integer, problems)?;
+        let Ok(number) = i64::from_str_radix(integer.as_str(), integer.radix()) else {
+            let what = format!("{} is far beyond what `{key}` can be", integer.as_str());
+            problems.push(Problem::new(place, what, "write a smaller whole number"));
+            return None;
         };
-        self.read(key, "a whole number", parse, problems)
+        Some((number, place))
     }
 
     /// An array of texts, or one text alone.
@@ -99,6 +111,36 @@ impl<'t, 'i> Section<'t, 'i> {
         Some(tables)
     }
 
+    /// The tables under a key by their names, in the order of the file; `None` for what is no
+    /// table.
+    pub(super) fn named_tables(
+        &self,
+        key: &str,
+        wanted: &str,
+        problems: &mut Vec<Problem>,
+    ) -> Option<Vec<(At<&'t str>, Option<&'t DeTable<'i>>)>> {
+        let (parent, _) = self.read(key, wanted, DeValue::as_table, problems)?;
+        let mut tables = Vec::new();
+        for (name, value) in parent {
+            let table = value.get_ref().as_table();
+            if table.is_none() {
+                problems.push(wrong_type(key, name.span(), wanted, value.get_ref()));
+            }
+            tables.push(((name.get_ref().as_ref(), name.span()), table));
+        }
+        tables.sort_by_key(|((_, place), _)| place.start);
+        Some(tables)
+    }
+
+    /// The names under a key, whatever they stand for, in the order of the file.
+    pub(super) fn names(&self, key: &str) -> Vec<&'t str> {
+        let table = self.value(key).and_then(|(value, _)| value.as_table());
+        let mut names: Vec<_> = table.into_iter().flat_map(DeTable::keys).collect();
+        names.sort_by_key(|name| name.span().start);
+        let texts = names.into_iter().map(|name| name.get_ref().as_ref());
+        texts.collect()
+    }
+
     /// A missing key is a problem of this table.
     pub(super) fn missing(&self, key: &str, remedy: &str, problems: &mut Vec<Problem>) {
         if self.value(key).is_none() {
@@ -130,27 +172,29 @@ impl<'t, 'i> Section<'t, 'i> {
     }
 
     fn refuse_unknown(&self, problems: &mut Vec<Problem>) {
-        for key in self.table.keys() {
+        for (key, value) in self.table {
             let word: &str = key.get_ref();
             if self.keys.contains(&word) {
                 continue;
             }
-            let what = format!("{} knows no key `{word}`", self.name);
-            let remedy = match nearest(word, self.keys) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => format!("the keys are: {}", self.keys.join(", ")),
+            let what = format!("{} knows no key `{}`", self.name, word.escape_debug());
+            let remedy = match secret::remedy(word, value.get_ref().as_str()) {
+                Some(remedy) => remedy.to_owned(),
+                None => self.similar(word),
             };
             problems.push(Problem::new(Spanned::span(key), what, remedy));
         }
     }
+
+    fn similar(&self, word: &str) -> String {
+        match nearest(word, self.keys) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("the keys are: {}", self.keys.join(", ")),
+        }
+    }
 }
 
-pub(super) fn wrong_type(
-    key: &str,
-    place: Range<usize>,
-    wanted: &str,
-    value: &DeValue<'_>,
-) -> Problem {
+fn wrong_type(key: &str, place: Range<usize>, wanted: &str, value: &DeValue<'_>) -> Problem {
     let what = format!("`{key}` is of the wrong type: {}", value.type_str());
     Problem::new(place, what, format!("write {wanted}"))
 }

@@ -5,7 +5,8 @@ use std::net::IpAddr;
 use super::checked::{Endpoint, Host};
 
 /// `host`, `host:port`, `[v6]:port`; a bare IPv6 address is refused, its last group would look
-/// like a port. The text says what is wrong.
+/// like a port. DNS names come out in lower case: they are equal in any. The text says what is
+/// wrong.
 pub(super) fn endpoint(text: &str, default_port: u16) -> Result<Endpoint, &'static str> {
     let (host, port) = match text.strip_prefix('[') {
         Some(rest) => {
@@ -36,7 +37,7 @@ pub(super) fn endpoint(text: &str, default_port: u16) -> Result<Endpoint, &'stat
     };
     let host = match host.parse::<IpAddr>() {
         Ok(address) => Host::Address(address),
-        Err(_) if is_dns_name(host) => Host::Name(host.to_owned()),
+        Err(_) if is_dns_name(host) => Host::Name(host.to_ascii_lowercase()),
         Err(_) => return Err("this is neither an address nor a DNS name"),
     };
     Ok(Endpoint { host, port })

@@ -1,6 +1,6 @@
 //! The overlay as one site sees it: its peers, and the paths to each.
 
-use crate::names::{InterfaceName, PathId, PathNumber, PublicKey, SiteId};
+use crate::names::{InterfaceName, PathId, PathNumber, PrivateKey, PublicKey, SiteId};
 
 use super::checked::{Fleet, Link, Path, Peer, Site, SiteKind, View};
 
@@ -11,33 +11,34 @@ const DEFAULT_LINK_MTU: u16 = 1500;
 /// The key fits no site of the file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ViewError {
+    /// `sites`: a line for each, with its public key.
     #[error(
         "no site of the fleet file has this machine's public key {key}: put it into the file as \
-         this site's public_key, or use the key file of one of: {sites}"
+         this site's public_key, or use the key file of one of these sites:{sites}"
     )]
     UnknownKey { key: PublicKey, sites: String },
-    #[error("site {0} is of kind \"wireguard\": plain `wg` runs there, not pathweaved")]
+    #[error(
+        "the public_key of site {0} in the fleet file is this machine's private key: make a new \
+         one with `pathweave genkey`, because the file is copied to every site, and write what \
+         `pathweave pubkey` prints into the file"
+    )]
+    PrivateKeyInFile(String),
+    #[error(
+        "site {0} is of kind \"wireguard\", plain `wg` runs there: use this site's own key file, \
+         or remove `kind` from the file if pathweaved is to run there"
+    )]
     PlainWireGuard(String),
 }
 
 impl Fleet {
     /// The daemon finds itself by its own public key.
     pub fn view(&self, key: &PublicKey) -> Result<View, ViewError> {
-        let site = self
-            .sites
-            .values()
-            .find(|site| site.public_key == *key)
-            .ok_or_else(|| {
-                let sites: Vec<_> = self
-                    .sites
-                    .values()
-                    .map(|site| site.name.to_string())
-                    .collect();
-                ViewError::UnknownKey {
-                    key: *key,
-                    sites: sites.join(", "),
-                }
-            })?;
+        let has_key = |site: &&Site| {
+            let mut links = site.links.iter();
+            site.public_key == *key || links.any(|link| link.public_key == Some(*key))
+        };
+        let found = self.sites.values().find(has_key);
+        let site = found.ok_or_else(|| self.unknown(key))?;
         if site.kind == SiteKind::WireGuard {
             return Err(ViewError::PlainWireGuard(site.name.to_string()));
         }
@@ -49,6 +50,23 @@ impl Fleet {
             site: site.clone(),
             peers: others.map(|other| self.peer(site, other)).collect(),
         })
+    }
+
+    fn unknown(&self, key: &PublicKey) -> ViewError {
+        let is_private_key = |site: &&Site| {
+            let private = PrivateKey::from_bytes(*site.public_key.as_bytes());
+            private.public() == *key
+        };
+        if let Some(site) = self.sites.values().find(is_private_key) {
+            return ViewError::PrivateKeyInFile(site.name.to_string());
+        }
+        let width = self.sites.values().map(|site| site.name.as_str().len());
+        let width = width.max().unwrap_or(0);
+        let line = |site: &Site| format!("\n  {:width$}  {}", site.name, site.public_key);
+        ViewError::UnknownKey {
+            key: *key,
+            sites: self.sites.values().map(line).collect(),
+        }
     }
 
     fn peer(&self, here: &Site, there: &Site) -> Peer {
@@ -70,7 +88,7 @@ impl Fleet {
     }
 
     /// Link of `here` and link of `there` of each path, in order of its number.
-    pub(super) fn pairs(&self, here: &Site, there: &Site) -> Vec<(usize, usize)> {
+    fn pairs(&self, here: &Site, there: &Site) -> Vec<(usize, usize)> {
         let link_of = |between: &[(SiteId, usize); 2], site: SiteId| {
             between
                 .iter()
@@ -91,16 +109,22 @@ impl Fleet {
             return explicit;
         }
         let (ours, theirs) = (here.links.len(), there.links.len());
-        // Each wg interface is one path; ours are shared between them.
-        let count = match (here.kind, there.kind) {
-            (SiteKind::WireGuard, SiteKind::WireGuard) => 0,
-            (SiteKind::Pathweave, SiteKind::WireGuard) => theirs,
-            (SiteKind::WireGuard, SiteKind::Pathweave) => ours,
-            (SiteKind::Pathweave, SiteKind::Pathweave) => ours.max(theirs),
-        };
+        let count = default_paths((here.kind, ours), (there.kind, theirs));
         (0..count)
             .map(|k| (k % ours.max(1), k % theirs.max(1)))
             .collect()
+    }
+}
+
+/// How many paths two sites have without any `[[path]]`, from the kind and the number of links of
+/// each.
+pub(super) fn default_paths(a: (SiteKind, usize), b: (SiteKind, usize)) -> usize {
+    match (a.0, b.0) {
+        (SiteKind::WireGuard, SiteKind::WireGuard) => 0,
+        // Each wg interface is one path; ours are shared between them.
+        (SiteKind::Pathweave, SiteKind::WireGuard) => b.1,
+        (SiteKind::WireGuard, SiteKind::Pathweave) => a.1,
+        (SiteKind::Pathweave, SiteKind::Pathweave) => a.1.max(b.1),
     }
 }
 

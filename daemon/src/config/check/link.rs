@@ -9,9 +9,10 @@ use crate::config::checked::{Cost, Endpoint, Host, Link, SiteKind};
 use crate::config::problem::Problem;
 use crate::config::section::{At, Section};
 use crate::config::value;
-use crate::names::{InterfaceName, PublicKey};
+use crate::names::{InterfaceName, Name, PublicKey};
 
 use super::KEYS;
+use super::address::{special, special_source};
 use super::key::public_key;
 
 /// The default of plain `wg`, whatever our own port is.
@@ -19,125 +20,138 @@ const WIREGUARD_PORT: u16 = 51_820;
 /// A link's MTU less what a tunnel adds must leave IPv6 its 1280 (RFC 8200 section 5).
 const SMALLEST_MTU: i64 = 1360;
 
-/// A link, and where its parts stand in the file.
-pub(super) struct Placed {
-    pub(super) link: Link,
+/// A link as far as it could be read, and where its parts stand in the file.
+pub(super) struct Draft<'t> {
+    /// The name as the file writes it, good or bad; `None` where there is none.
+    pub(super) text: Option<&'t str>,
     pub(super) place: Range<usize>,
-    pub(super) name_place: Range<usize>,
-    pub(super) endpoint_place: Option<Range<usize>>,
-    pub(super) source_places: Vec<At<IpAddr>>,
+    pub(super) name: Option<At<Name>>,
+    pub(super) interface: Option<At<InterfaceName>>,
+    pub(super) sources: Vec<At<IpAddr>>,
+    /// Whether `interface` and `source` say all that they were meant to say.
+    pub(super) binding_known: bool,
+    pub(super) endpoint: Option<At<Endpoint>>,
+    pub(super) public_key: Option<At<PublicKey>>,
+    cost: Cost,
+    up: Option<u64>,
+    down: Option<u64>,
+    mtu: Option<u16>,
 }
 
-pub(super) fn read(
-    table: &DeTable<'_>,
+pub(super) fn read<'t>(
+    table: &'t DeTable<'_>,
     place: Range<usize>,
-    kind: SiteKind,
+    kind: Option<SiteKind>,
     port: u16,
     problems: &mut Vec<Problem>,
-) -> Option<Placed> {
-    let section = Section::new(table, place.clone(), "a link", KEYS[2].1, problems);
+) -> Draft<'t> {
+    let section = Section::new(table, place, "a link", KEYS[2].1, problems);
     section.missing("name", "name the ISP: name = \"fiber\"", problems);
-    let name = section.text("name", problems);
+    let text = section.text("name", problems);
+    let before = problems.len();
     let interface = interface(&section, problems);
     let sources = sources(&section, problems);
-    let port = if kind == SiteKind::WireGuard {
+    if kind == Some(SiteKind::Pathweave) && !section.has("interface") && !section.has("source") {
+        let what = "a link has neither `interface` nor `source`";
+        let remedy = "name the device that leads to this ISP: interface = \"eth1\"";
+        problems.push(Problem::new(section.place(), what, remedy));
+    }
+    let binding_known = problems.len() == before;
+    let port = if kind == Some(SiteKind::WireGuard) {
         WIREGUARD_PORT
     } else {
         port
     };
-    let endpoint = endpoint(&section, port, problems);
-    let bare = table.get("interface").is_none() && table.get("source").is_none();
-    if kind == SiteKind::Pathweave && bare {
-        let what = "a link has neither `interface` nor `source`";
-        let remedy = "name the device that leads to this ISP: interface = \"eth1\"";
-        problems.push(Problem::new(place.clone(), what, remedy));
-    }
-    let own_key = own_key(&section, kind, problems);
-    let (text, name_place) = name?;
-    let parsed = text.parse();
-    if let Err(error) = &parsed {
-        let what = format!("{text:?} is no name for a link: {error}");
-        problems.push(Problem::new(
-            name_place.clone(),
-            what,
-            "rename it, for example \"fiber\"",
-        ));
-    }
-    let (endpoint, endpoint_place) = endpoint.unzip();
-    let link = Link {
-        name: parsed.ok()?,
+    Draft {
+        text: text.as_ref().map(|(text, _)| *text),
+        place: section.place(),
+        name: text.and_then(|at| name(at, problems)),
         interface,
-        sources: sources.iter().map(|(address, _)| *address).collect(),
-        endpoint,
+        sources,
+        binding_known,
+        endpoint: endpoint(&section, port, problems),
+        public_key: own_key(&section, kind, problems),
         cost: cost(&section, problems),
         up: rate(&section, "up", problems),
         down: rate(&section, "down", problems),
         mtu: mtu(&section, problems),
-        public_key: own_key,
-    };
-    Some(Placed {
-        link,
-        place,
-        name_place,
-        endpoint_place,
-        source_places: sources,
-    })
+    }
 }
 
-fn interface(section: &Section<'_, '_>, problems: &mut Vec<Problem>) -> Option<InterfaceName> {
-    let (text, place) = section.text("interface", problems)?;
-    let mut refuse = |what: String, remedy: &str| {
-        problems.push(Problem::new(place.clone(), what, remedy));
-    };
-    match text.parse::<InterfaceName>() {
-        Err(error) => refuse(
-            format!("{text:?} is no interface: {error}"),
-            "write the device's name as `ip link` shows it",
-        ),
-        Ok(name) if name.as_str() == "lo" || name.as_str().starts_with(InterfaceName::OURS) => {
-            refuse(
-                format!("{name} leads to no ISP"),
-                "name the device that leads to this ISP, as `ip link` shows it",
-            );
-        }
-        Ok(name) => return Some(name),
+impl Draft<'_> {
+    /// As messages and `[[path]]` call it.
+    pub(super) fn full_name(&self, site: &str) -> String {
+        let name = self.text.unwrap_or("?");
+        format!("{}/{}", site.escape_debug(), name.escape_debug())
     }
+
+    /// `None` if its name is wrong, which is told already; so is all else that is missing.
+    pub(super) fn finish(self) -> Option<Link> {
+        Some(Link {
+            name: self.name?.0,
+            interface: self.interface.map(|(name, _)| name),
+            sources: self.sources.into_iter().map(|(ip, _)| ip).collect(),
+            endpoint: self.endpoint.map(|(endpoint, _)| endpoint),
+            cost: self.cost,
+            up: self.up,
+            down: self.down,
+            mtu: self.mtu,
+            public_key: self.public_key.map(|(key, _)| key),
+        })
+    }
+}
+
+fn name((text, place): At<&str>, problems: &mut Vec<Problem>) -> Option<At<Name>> {
+    match text.parse() {
+        Ok(name) => Some((name, place)),
+        Err(error) => {
+            let what = format!("{text:?} is no name for a link: {error}");
+            let remedy = "rename it, for example \"fiber\"";
+            problems.push(Problem::new(place, what, remedy));
+            None
+        }
+    }
+}
+
+fn interface(section: &Section<'_, '_>, problems: &mut Vec<Problem>) -> Option<At<InterfaceName>> {
+    let (text, place) = section.text("interface", problems)?;
+    let problem = match text.parse::<InterfaceName>() {
+        Err(error) => {
+            let what = format!("{text:?} is no interface: {error}");
+            let remedy = "write the device's name as `ip link` shows it";
+            Problem::new(place, what, remedy)
+        }
+        Ok(name) if name.as_str() == "lo" || name.as_str().starts_with(InterfaceName::OURS) => {
+            let what = format!("{name} leads to no ISP");
+            let remedy = "name the device that leads to this ISP, as `ip link` shows it";
+            Problem::new(place, what, remedy)
+        }
+        Ok(name) => return Some((name, place)),
+    };
+    problems.push(problem);
     None
 }
 
 fn sources(section: &Section<'_, '_>, problems: &mut Vec<Problem>) -> Vec<At<IpAddr>> {
     let mut sources: Vec<At<IpAddr>> = Vec::new();
     for (text, place) in section.texts("source", problems).unwrap_or_default() {
-        let same = |address: &IpAddr| {
-            sources
-                .iter()
-                .any(|(other, _)| other.is_ipv6() == address.is_ipv6())
+        let known = |address: IpAddr| {
+            let mut known = sources.iter();
+            known.any(|(other, _)| other.is_ipv6() == address.is_ipv6())
+        };
+        let what = match text.parse::<IpAddr>() {
+            Err(_) => format!("{text:?} is no address"),
+            Ok(address) => match special_source(address) {
+                Some(what) => format!("{address} is no source: it is {what}"),
+                None if known(address) => "two source addresses of one family".to_owned(),
+                None => {
+                    sources.push((address, place));
+                    continue;
+                }
+            },
         };
         let remedy = "write an address of this site, at most one of each family";
-        match text.parse::<IpAddr>() {
-            Err(_) => {
-                problems.push(Problem::new(
-                    place,
-                    format!("{text:?} is no address"),
-                    remedy,
-                ));
-            }
-            Ok(address) if same(&address) => {
-                problems.push(Problem::new(
-                    place,
-                    "two source addresses of one family",
-                    remedy,
-                ));
-            }
-            Ok(address) if address.is_unspecified() || address.is_multicast() => {
-                problems.push(Problem::new(
-                    place,
-                    format!("{address} is no source"),
-                    remedy,
-                ));
-            }
-            Ok(address) => sources.push((address, place)),
-        }
+        problems.push(Problem::new(place, what, remedy));
     }
     sources
 }
@@ -148,42 +162,45 @@ fn endpoint(
     problems: &mut Vec<Problem>,
 ) -> Option<At<Endpoint>> {
     let (text, place) = section.text("endpoint", problems)?;
-    let remedy = "write \"host\", \"host:port\" or \"[2001:db8::1]:port\"; leave it out behind NAT";
-    match value::endpoint(text, port) {
-        Err(why) => {
-            let what = format!("{text:?} is no endpoint: {why}");
-            problems.push(Problem::new(place, what, remedy));
-            None
-        }
-        Ok(Endpoint {
-            host: Host::Address(address),
-            ..
-        }) if !is_reachable(address) => {
-            let what = format!("nobody can be reached at {address}");
-            problems.push(Problem::new(place, what, remedy));
-            None
-        }
-        Ok(endpoint) => Some((endpoint, place)),
-    }
+    let (what, remedy) = match value::endpoint(text, port) {
+        Err(why) => (
+            format!("{text:?} is no endpoint: {why}"),
+            "write \"host\", \"host:port\" or \"[2001:db8::1]:port\"; leave it out behind NAT",
+        ),
+        Ok(endpoint) => match unreachable(&endpoint.host) {
+            None => return Some((endpoint, place)),
+            Some(what) => (
+                what,
+                "write the address at which other sites reach this link; leave `endpoint` out \
+                 behind NAT",
+            ),
+        },
+    };
+    problems.push(Problem::new(place, what, remedy));
+    None
 }
 
-fn is_reachable(address: IpAddr) -> bool {
-    !address.is_unspecified() && !address.is_multicast() && !address.is_loopback()
+fn unreachable(host: &Host) -> Option<String> {
+    let Host::Address(address) = host else {
+        return None;
+    };
+    let what = special((*address).into())?;
+    Some(format!("{address} is {what}: no other site can reach it"))
 }
 
 fn own_key(
     section: &Section<'_, '_>,
-    kind: SiteKind,
+    kind: Option<SiteKind>,
     problems: &mut Vec<Problem>,
-) -> Option<PublicKey> {
+) -> Option<At<PublicKey>> {
     let at = section.text("public_key", problems)?;
-    if kind == SiteKind::Pathweave {
+    if kind == Some(SiteKind::Pathweave) {
         let what = "only a link of a plain wg site has a key of its own";
         let remedy = "remove it: a pathweave site has one key for all its links";
         problems.push(Problem::new(at.1, what, remedy));
         return None;
     }
-    public_key(at, problems).map(|(key, _)| key)
+    public_key(at, problems)
 }
 
 fn cost(section: &Section<'_, '_>, problems: &mut Vec<Problem>) -> Cost {

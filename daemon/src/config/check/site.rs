@@ -5,83 +5,94 @@ use std::ops::Range;
 use ipnetwork::IpNetwork;
 use toml::de::DeTable;
 
-use crate::config::checked::{Link, Site, SiteKind};
+use crate::config::checked::{Site, SiteKind};
 use crate::config::problem::Problem;
 use crate::config::section::{At, Section};
-use crate::names::SiteId;
+use crate::names::{Name, PublicKey, SiteId};
 
+use super::address::special;
 use super::key::public_key;
 use super::{KEYS, link};
 
-/// A site, and where its parts stand in the file.
-pub(super) struct Named {
-    pub(super) site: Site,
-    pub(super) id_place: Range<usize>,
-    pub(super) key_place: Range<usize>,
+/// A site as far as it could be read, and where its parts stand in the file.
+pub(super) struct Draft<'t> {
+    /// The name as the file writes it, good or bad.
+    pub(super) text: &'t str,
+    name: Option<Name>,
+    pub(super) kind: Option<SiteKind>,
+    pub(super) kind_place: Range<usize>,
+    pub(super) id: Option<At<SiteId>>,
+    pub(super) public_key: Option<At<PublicKey>>,
     pub(super) subnets: Vec<At<IpNetwork>>,
-    pub(super) links: Vec<link::Placed>,
+    pub(super) links: Vec<link::Draft<'t>>,
+    /// Whether the name of every link is known.
+    pub(super) all_links: bool,
 }
 
-pub(super) fn read(
-    name: &str,
-    table: &DeTable<'_>,
-    place: Range<usize>,
+pub(super) fn read<'t>(
+    (text, place): At<&'t str>,
+    table: &'t DeTable<'_>,
     port: u16,
     problems: &mut Vec<Problem>,
-) -> Option<Named> {
-    let section = Section::new(table, place.clone(), "a site", KEYS[1].1, problems);
+) -> Draft<'t> {
+    let section = Section::new(table, place, "a site", KEYS[1].1, problems);
     let kind = kind(&section, problems);
     let id = id(&section, problems);
+    let remedy = "write what `pathweave pubkey` prints at that site";
+    section.missing("public_key", remedy, problems);
     let key = section.text("public_key", problems);
-    section.missing(
-        "public_key",
-        "write what `pathweave pubkey` prints at that site",
-        problems,
-    );
-    let key = key.and_then(|at| public_key(at, problems));
+    let public_key = key.and_then(|at| public_key(at, problems));
     let subnets = subnets(&section, problems);
-    let links = links(&section, kind, port, problems);
-    let name = match name.parse() {
-        Ok(name) => Some(name),
-        Err(error) => {
-            let what = format!("{name:?} is no name for a site: {error}");
-            problems.push(Problem::new(
-                place,
-                what,
-                "rename the table, for example [site.nara]",
-            ));
-            None
-        }
-    };
-    let ((id, id_place), (public_key, key_place)) = (id?, key?);
-    let plain = |subnets: &[At<IpNetwork>]| subnets.iter().map(|(net, _)| *net).collect();
-    let only = |links: &[link::Placed]| links.iter().map(|l| l.link.clone()).collect::<Vec<Link>>();
-    let site = Site {
-        id,
-        name: name?,
+    let (links, all_links) = links(&section, kind, port, problems);
+    Draft {
+        text,
+        name: name(text, &section, problems),
         kind,
+        kind_place: section.place_of("kind"),
+        id,
         public_key,
-        subnets: plain(&subnets),
-        links: only(&links),
-    };
-    Some(Named {
-        site,
-        id_place,
-        key_place,
         subnets,
         links,
-    })
+        all_links,
+    }
 }
 
-fn kind(section: &Section<'_, '_>, problems: &mut Vec<Problem>) -> SiteKind {
-    match section.text("kind", problems) {
-        None | Some(("pathweave", _)) => SiteKind::Pathweave,
-        Some(("wireguard", _)) => SiteKind::WireGuard,
-        Some((other, place)) => {
+impl Draft<'_> {
+    /// `None` if something is wrong with it, which is told already.
+    pub(super) fn finish(self) -> Option<Site> {
+        let links = self.links.into_iter().map(link::Draft::finish);
+        Some(Site {
+            id: self.id?.0,
+            name: self.name?,
+            kind: self.kind?,
+            public_key: self.public_key?.0,
+            subnets: self.subnets.into_iter().map(|(net, _)| net).collect(),
+            links: links.collect::<Option<_>>()?,
+        })
+    }
+}
+
+fn name(text: &str, section: &Section<'_, '_>, problems: &mut Vec<Problem>) -> Option<Name> {
+    let refused = |error| {
+        let what = format!("{text:?} is no name for a site: {error}");
+        let remedy = "rename the table, for example [site.nara]";
+        problems.push(Problem::new(section.place(), what, remedy));
+    };
+    text.parse().map_err(refused).ok()
+}
+
+fn kind(section: &Section<'_, '_>, problems: &mut Vec<Problem>) -> Option<SiteKind> {
+    if !section.has("kind") {
+        return Some(SiteKind::Pathweave);
+    }
+    match section.text("kind", problems)? {
+        ("pathweave", _) => Some(SiteKind::Pathweave),
+        ("wireguard", _) => Some(SiteKind::WireGuard),
+        (other, place) => {
             let what = format!("{other:?} is no kind of site");
             let remedy = "write \"pathweave\" (or leave it out), or \"wireguard\" for plain wg";
             problems.push(Problem::new(place, what, remedy));
-            SiteKind::Pathweave
+            None
         }
     }
 }
@@ -93,11 +104,8 @@ fn id(section: &Section<'_, '_>, problems: &mut Vec<Problem>) -> Option<At<SiteI
     let (number, place) = section.integer("id", problems)?;
     let id = u8::try_from(number).ok().and_then(SiteId::new);
     if id.is_none() {
-        problems.push(Problem::new(
-            place.clone(),
-            format!("{number} is no site id"),
-            remedy,
-        ));
+        let what = format!("{number} is no site id");
+        problems.push(Problem::new(place.clone(), what, remedy));
     }
     Some((id?, place))
 }
@@ -105,45 +113,57 @@ fn id(section: &Section<'_, '_>, problems: &mut Vec<Problem>) -> Option<At<SiteI
 fn subnets(section: &Section<'_, '_>, problems: &mut Vec<Problem>) -> Vec<At<IpNetwork>> {
     let mut subnets = Vec::new();
     for (text, place) in section.texts("subnets", problems).unwrap_or_default() {
-        let mut refuse = |what: String, remedy: String| {
-            problems.push(Problem::new(place.clone(), what, remedy));
-        };
-        match text.parse::<IpNetwork>() {
-            Err(_) => refuse(
-                format!("{text:?} is no network"),
-                "write it like \"192.168.10.0/24\" or \"2001:db8:10::/64\"".to_owned(),
-            ),
-            Ok(net) if net.ip() != net.network() => {
-                let right = format!("{}/{}", net.network(), net.prefix());
-                refuse(
-                    format!("{net} has host bits set"),
-                    format!("did you mean {right:?}?"),
-                );
-            }
-            Ok(net) if net.prefix() == 0 => refuse(
-                "a site cannot have the whole Internet as its subnet".to_owned(),
-                "name the networks of its storage".to_owned(),
-            ),
+        match subnet(text) {
             Ok(net) => subnets.push((net, place)),
+            Err((what, remedy)) => problems.push(Problem::new(place, what, remedy)),
         }
     }
     subnets
 }
 
-fn links(
-    section: &Section<'_, '_>,
-    kind: SiteKind,
+/// Or what is wrong, and the remedy.
+fn subnet(text: &str) -> Result<IpNetwork, (String, String)> {
+    const STORAGE: &str = "name the networks of its storage";
+    let Ok(net) = text.parse::<IpNetwork>() else {
+        let remedy = "write it like \"192.168.10.0/24\" or \"2001:db8:10::/64\"";
+        return Err((format!("{text:?} is no network"), remedy.to_owned()));
+    };
+    if net.ip() != net.network() {
+        let right = format!("{}/{}", net.network(), net.prefix());
+        let what = format!("{net} has host bits set");
+        return Err((what, format!("did you mean {right:?}?")));
+    }
+    if net.prefix() == 0 {
+        let what = "a site cannot have the whole Internet as its subnet";
+        return Err((what.to_owned(), STORAGE.to_owned()));
+    }
+    if let Some(what) = special(net) {
+        let what = format!("{net} lies behind no site: it holds {what} addresses");
+        return Err((what, STORAGE.to_owned()));
+    }
+    Ok(net)
+}
+
+/// And whether the name of each is known.
+fn links<'t>(
+    section: &Section<'t, '_>,
+    kind: Option<SiteKind>,
     port: u16,
     problems: &mut Vec<Problem>,
-) -> Vec<link::Placed> {
+) -> (Vec<link::Draft<'t>>, bool) {
     let remedy = "list its ISPs: links = [ { name = \"fiber\", interface = \"eth1\" } ]";
     section.missing("links", remedy, problems);
+    let before = problems.len();
     let Some(tables) = section.tables("links", problems) else {
-        return Vec::new();
+        return (Vec::new(), false);
     };
-    if tables.is_empty() {
-        problems.push(Problem::new(section.place(), "a site has no links", remedy));
+    let all_tables = problems.len() == before;
+    if tables.is_empty() && all_tables {
+        let place = section.place_of("links");
+        problems.push(Problem::new(place, "a site has no links", remedy));
     }
-    let read = |(table, place): At<&DeTable<'_>>| link::read(table, place, kind, port, problems);
-    tables.into_iter().filter_map(read).collect()
+    let read = |(table, place): At<_>| link::read(table, place, kind, port, problems);
+    let links: Vec<_> = tables.into_iter().map(read).collect();
+    let named = links.iter().all(|link| link.text.is_some());
+    (links, all_tables && named)
 }

@@ -1,4 +1,7 @@
-//! Fleet files with one mistake each, and one with five.
+//! Fleet files with one mistake each, and some with several.
+
+mod between;
+mod secrets;
 
 use super::{KEY_A, KEY_B, KEY_C};
 
@@ -78,8 +81,12 @@ pub(super) fn all() -> Vec<Mistake> {
         of_a_site(),
         of_names_and_lists(),
         of_a_link(),
+        of_addresses(),
         of_numbers_and_subnets(),
         of_paths(),
+        secrets::all(),
+        between::all(),
+        several(),
     ]
     .concat()
 }
@@ -119,7 +126,17 @@ fn of_the_file() -> Vec<Mistake> {
             "two overlays of one family",
             top("overlay = [\"10.1.0.0/16\", \"10.2.0.0/16\"]"),
         ),
-        ("an empty overlay", top("overlay = []")),
+        ("an empty overlay", top("listen_port = 51820\noverlay = []")),
+        (
+            "overlays of addresses that no site can have",
+            top("overlay = [\"127.0.0.0/16\", \"fe80::/48\"]"),
+        ),
+        (
+            "a port beyond all numbers",
+            top("listen_port = 99999999999999999999"),
+        ),
+        ("an empty table of sites", "[site]\n".to_owned()),
+        ("a key with an escape", top("\"a\\u001b[31m\" = 1")),
         (
             "one site only",
             format!(
@@ -166,6 +183,10 @@ fn of_names_and_lists() -> Vec<Mistake> {
         ),
         ("no links", a("links", "")),
         ("an empty list of links", a("links", "links = []")),
+        (
+            "a site that is a number",
+            "site = { nara = 1, tainan = 2 }".to_owned(),
+        ),
         ("links that are texts", a("links", "links = [\"eth1\"]")),
         (
             "a link without a name",
@@ -245,13 +266,30 @@ fn of_a_link() -> Vec<Mistake> {
             links(", endpoint = \"192.0.2.256\""),
         ),
         (
-            "an endpoint that nobody can reach",
-            links(", endpoint = \"0.0.0.0\""),
-        ),
-        (
             "an endpoint inside the overlay",
             links(", endpoint = \"10.213.2.1\""),
         ),
+    ]
+}
+
+fn of_addresses() -> Vec<Mistake> {
+    let endpoint = |text: &str| links(&format!(", endpoint = \"{text}\""));
+    let source = |text: &str| links(&format!(", source = \"{text}\""));
+    vec![
+        ("an unspecified endpoint", endpoint("0.0.0.0")),
+        ("an unspecified IPv6 endpoint", endpoint("[::]:51820")),
+        ("a loopback endpoint", endpoint("127.0.0.1:51821")),
+        ("a loopback IPv6 endpoint", endpoint("[::1]")),
+        ("a link-local endpoint", endpoint("169.254.7.7")),
+        ("a link-local IPv6 endpoint", endpoint("[fe80::1]")),
+        ("a multicast endpoint", endpoint("239.1.1.1")),
+        ("a multicast IPv6 endpoint", endpoint("[ff02::1]")),
+        ("a broadcast endpoint", endpoint("255.255.255.255")),
+        ("an IPv4-mapped endpoint", endpoint("[::ffff:192.0.2.1]")),
+        ("an unspecified source", source("0.0.0.0")),
+        ("a loopback source", source("127.0.0.1")),
+        ("a multicast source", source("ff02::1")),
+        ("a source that needs its device", source("fe80::1")),
     ]
 }
 
@@ -268,6 +306,15 @@ fn of_numbers_and_subnets() -> Vec<Mistake> {
         ("a subnet that is none", subnets("[\"lan\"]")),
         ("a subnet with host bits", subnets("[\"192.168.10.7/24\"]")),
         ("the whole Internet as a subnet", subnets("[\"0.0.0.0/0\"]")),
+        (
+            "half the Internet as a subnet",
+            subnets("[\"128.0.0.0/1\", \"8000::/1\"]"),
+        ),
+        ("multicast as a subnet", subnets("[\"224.0.0.0/4\"]")),
+        (
+            "a subnet that holds the overlay",
+            subnets("[\"10.0.0.0/8\", \"fd00::/8\"]"),
+        ),
         (
             "a subnet inside the overlay",
             subnets("[\"10.213.9.0/24\"]"),
@@ -314,14 +361,25 @@ fn of_paths() -> Vec<Mistake> {
         ("a path without ends", after("\n[[path]]\n")),
         (
             "a path between two plain wg sites",
-            wireguard(
-                "kind = \"wireguard\"\n[[path]]\nbetween = [\"nara/fiber\", \"tainan/fiber\"]\n",
-            ),
+            wireguard(&format!(
+                "kind = \"wireguard\"\n[site.oslo]\nid = 3\npublic_key = \"{KEY_C}\"\n{}\n\
+                 [[path]]\nbetween = [\"nara/fiber\", \"tainan/fiber\"]\n",
+                link(""),
+            )),
         ),
         (
             "more paths than the kernel takes",
             a("links", &format!("links = [{}]", many())),
         ),
+    ]
+}
+
+fn several() -> Vec<Mistake> {
+    let unreadable = |line: &'static str| {
+        let paths = "[[path]]\nbetween = [\"nara/fiber\", \"tainan/fiber\"]\n";
+        fleet("", &[("id", line)], &[]) + paths
+    };
+    vec![
         (
             "five mistakes at once",
             fleet(
@@ -332,6 +390,37 @@ fn of_paths() -> Vec<Mistake> {
                 ],
                 &[("kind", "kind = \"x\"")],
             ),
+        ),
+        ("a path to a site whose id is wrong", unreadable("id = 0")),
+        (
+            "a path to a site whose name is wrong",
+            unreadable("id = 1").replace("nara", "Nara"),
+        ),
+        (
+            "a path to a link without a name",
+            unreadable("id = 1").replacen("name = \"fiber\", ", "", 1),
+        ),
+        (
+            "a kind that is misspelled and what hangs on it",
+            fleet(
+                "",
+                &[
+                    ("kind", "kind = \"wire-guard\""),
+                    (
+                        "links",
+                        &format!("links = [ {{ name = \"wg0\", public_key = \"{KEY_C}\" }} ]"),
+                    ),
+                ],
+                &[],
+            ),
+        ),
+        (
+            "mistakes of the file, of a site, of a link, between sites and of a path",
+            fleet(
+                "overlay = []",
+                &[("id", "id = 0"), ("links", &link(", mtu = 1"))],
+                &[("public_key", &format!("public_key = \"{KEY_A}\""))],
+            ) + "[[path]]\nbetween = [\"nara/fiber\", \"osaka/fiber\"]\n",
         ),
     ]
 }
