@@ -3,6 +3,7 @@
 pub mod batch;
 pub mod coalesce;
 pub mod echo;
+pub mod ecn;
 pub mod inner;
 pub mod ip;
 pub mod message;

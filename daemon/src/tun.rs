@@ -114,8 +114,6 @@ mod libc_error {
 /// Reads batches from a TUN: one superpacket a time, split into packets.
 pub struct TunReader {
     superpacket: Box<[u8]>,
-    packets: Vec<Vec<u8>>,
-    sizes: Vec<usize>,
 }
 
 impl std::fmt::Debug for TunReader {
@@ -124,27 +122,21 @@ impl std::fmt::Debug for TunReader {
     }
 }
 
-impl TunReader {
-    /// `most`: packets that one superpacket can be split into; `mtu`: the longest of them.
-    pub fn new(most: usize, mtu: u16) -> Self {
+impl Default for TunReader {
+    fn default() -> Self {
         Self {
             superpacket: vec![0; HEADROOM + LARGEST_PACKET].into_boxed_slice(),
-            packets: vec![vec![0; usize::from(mtu)]; most],
-            sizes: vec![0; most],
         }
     }
+}
 
+impl TunReader {
     /// Appends what one read gives to `plain`. `WouldBlock` when there is nothing to read.
     pub fn read(&mut self, tun: &Tun, plain: &mut Plain) -> io::Result<()> {
-        let Self {
-            superpacket,
-            packets,
-            sizes,
-        } = self;
-        let count = tun.device.recv_multiple(superpacket, packets, sizes, 0)?;
-        for (packet, size) in packets.iter().zip(sizes.iter()).take(count) {
-            plain.push(packet.get(..*size).unwrap_or_default());
-        }
+        let (slots, lengths) = plain.spare();
+        let superpacket = &mut self.superpacket;
+        let count = tun.device.recv_multiple(superpacket, slots, lengths, 0)?;
+        plain.commit(count);
         Ok(())
     }
 }

@@ -18,9 +18,10 @@ use ipnetwork::IpNetwork;
 use crate::names::{PathId, PublicKey};
 use crate::noise::{Identity, Outcome, Session};
 use crate::packet::batch::{Plain, Row};
+use crate::packet::ecn::Ecn;
 use crate::packet::message::{DATA_OVERHEAD, INITIATION_LENGTH};
 
-pub use inbound::{Opened, Opener};
+pub use inbound::{Datagram, Opened, Opener};
 
 /// WireGuard pads the inner packet to this (whitepaper section 5.4.6).
 const PADDING: usize = 16;
@@ -38,6 +39,8 @@ pub struct Parts {
     pub allowed: Vec<IpNetwork>,
     /// Our addresses on this path, if the far end is a plain `wg` that we ask by echo.
     pub echo_to: Vec<IpAddr>,
+    /// The far end hands marks of congestion on: it runs pathweave.
+    pub merges_marks: bool,
 }
 
 #[derive(Debug)]
@@ -113,12 +116,11 @@ impl Tunnel {
     pub fn seal(&self, plain: &mut Plain, out: &mut Row) {
         let mut session = self.session();
         let mut bytes = 0;
-        for packet in plain.packets_mut() {
-            let length = packet.len();
-            self.pad(packet);
+        for (slot, length) in plain.packets_mut() {
+            let packet = self.padded(slot, length);
             match session.seal(packet, out.spare()) {
                 Outcome::Datagram(sealed) => {
-                    out.commit(sealed);
+                    out.commit(sealed, self.mark(packet));
                     bytes += length;
                 }
                 Outcome::Packet(_) | Outcome::Nothing | Outcome::Malformed => bytes += length,
@@ -151,13 +153,24 @@ impl Tunnel {
         self.session.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Pads with zeros, but never beyond the MTU, as Linux does.
-    fn pad(&self, packet: &mut Vec<u8>) {
-        let length = packet.len();
-        let padded = length
-            .next_multiple_of(PADDING)
-            .min(usize::from(self.parts.mtu));
-        packet.resize(padded.max(length), 0);
+    /// With zeros behind it, but never beyond the MTU, as Linux does.
+    fn padded<'a>(&self, slot: &'a mut [u8], length: usize) -> &'a [u8] {
+        let most = usize::from(self.parts.mtu).min(slot.len()).max(length);
+        let padded = length.next_multiple_of(PADDING).min(most);
+        if let Some(padding) = slot.get_mut(length..padded) {
+            padding.fill(0);
+        }
+        slot.get(..padded).unwrap_or_default()
+    }
+
+    /// The datagram's mark of congestion. A far end that may not merge it on the way in gets none
+    /// (RFC 6040 section 4.1, compatibility mode).
+    fn mark(&self, packet: &[u8]) -> Ecn {
+        if self.parts.merges_marks {
+            Ecn::of(packet)
+        } else {
+            Ecn::NotEct
+        }
     }
 }
 

@@ -130,6 +130,7 @@ fn end(namespace: &Namespace, number: u8, v6: bool) -> End {
         mtu: MTU,
         allowed: allowed.map(|network| network.parse().unwrap()).into(),
         echo_to: Vec::new(),
+        merges_marks: true,
     };
     let lane = Arc::new(Lane::new(Tunnel::new(&shared.identity, parts), tun));
     let seat = Seat {

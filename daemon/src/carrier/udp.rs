@@ -9,14 +9,16 @@
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::slice::Chunks;
 
 use nix::errno::Errno;
 use nix::sys::socket::{setsockopt, sockopt};
-use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
+use quinn_udp::{EcnCodepoint, RecvMeta, Transmit, UdpSocketState};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::names::InterfaceName;
 use crate::packet::batch::{Row, Run};
+use crate::packet::ecn::Ecn;
 
 /// Old kernels take no more than 64 segments (`UDP_MAX_SEGMENTS`, linux/udp.h before 6.9).
 const SEGMENTS: usize = 64;
@@ -141,12 +143,12 @@ impl UdpSocket {
 
     /// Sends one datagram.
     pub fn send_one(&self, datagram: &[u8], to: SocketAddr) -> io::Result<()> {
-        self.transmit(datagram, None, to)
+        self.transmit(datagram, None, Ecn::NotEct, to)
     }
 
     fn send_run(&self, run: Run<'_>, to: SocketAddr) -> Result<(), SendError> {
         let size = (run.count > 1).then_some(run.size);
-        let error = match self.transmit(run.bytes, size, to) {
+        let error = match self.transmit(run.bytes, size, run.mark, to) {
             Ok(()) => return Ok(()),
             Err(error) => error,
         };
@@ -158,7 +160,7 @@ impl UdpSocket {
         }
         let refused = run.bytes.chunks(run.size);
         let refused: Vec<_> = refused
-            .filter_map(|datagram| self.transmit(datagram, None, to).err())
+            .filter_map(|datagram| self.transmit(datagram, None, run.mark, to).err())
             .collect();
         let dropped = refused.len();
         match refused.into_iter().last() {
@@ -167,12 +169,18 @@ impl UdpSocket {
         }
     }
 
-    fn transmit(&self, contents: &[u8], size: Option<usize>, to: SocketAddr) -> io::Result<()> {
+    fn transmit(
+        &self,
+        contents: &[u8],
+        segment_size: Option<usize>,
+        mark: Ecn,
+        to: SocketAddr,
+    ) -> io::Result<()> {
         let transmit = Transmit {
             destination: to,
-            ecn: None,
+            ecn: EcnCodepoint::from_bits(mark.bits()),
             contents,
-            segment_size: size,
+            segment_size,
             src_ip: None,
         };
         self.state.try_send((&self.socket).into(), &transmit)
@@ -199,6 +207,14 @@ fn widen(socket: &Socket) {
     }
 }
 
+/// What one source sent together: datagrams of one length, but the last may be shorter.
+#[derive(Debug)]
+pub struct Message<'a> {
+    pub source: SocketAddr,
+    pub mark: Ecn,
+    pub datagrams: Chunks<'a, u8>,
+}
+
 /// The buffers of one receiver.
 #[derive(Debug)]
 pub struct Inbox {
@@ -216,12 +232,9 @@ impl Default for Inbox {
 }
 
 impl Inbox {
-    /// Receives once and gives each message's source and datagrams, in order of arrival.
+    /// Receives once and gives the messages in order of arrival.
     /// `WouldBlock` when there is nothing.
-    pub fn receive(
-        &mut self,
-        socket: &UdpSocket,
-    ) -> io::Result<impl Iterator<Item = (SocketAddr, std::slice::Chunks<'_, u8>)>> {
+    pub fn receive(&mut self, socket: &UdpSocket) -> io::Result<impl Iterator<Item = Message<'_>>> {
         let mut slots = self.bytes.chunks_mut(SLOT).map(IoSliceMut::new);
         let mut slots: [IoSliceMut<'_>; SLOTS] =
             std::array::from_fn(|_| slots.next().unwrap_or_else(|| IoSliceMut::new(&mut [])));
@@ -231,7 +244,11 @@ impl Inbox {
         let messages = self.bytes.chunks(SLOT).zip(self.metas.iter()).take(count);
         Ok(messages.map(|(slot, meta)| {
             let bytes = slot.get(..meta.len).unwrap_or_default();
-            (meta.addr, bytes.chunks(meta.stride.max(1)))
+            Message {
+                source: meta.addr,
+                mark: Ecn::of_bits(meta.ecn.map_or(0, |mark| mark as u8)),
+                datagrams: bytes.chunks(meta.stride.max(1)),
+            }
         }))
     }
 }

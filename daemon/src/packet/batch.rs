@@ -2,21 +2,26 @@
 //! slots of their own, [`Row`] holds packets end to end: sealed ones as UDP segmentation offload
 //! wants them, opened ones on their way to [`super::coalesce`].
 
+use super::ecn::Ecn;
+
 /// The largest IP packet.
 pub const LARGEST_PACKET: usize = 65_535;
 
 /// Inner packets, one slot each.
 #[derive(Debug)]
 pub struct Plain {
-    slots: Vec<Vec<u8>>,
+    slots: Vec<Box<[u8]>>,
+    /// Length of the packet in each slot.
+    lengths: Vec<usize>,
     count: usize,
 }
 
 impl Plain {
-    /// `slots` packets, usually of `length` bytes at most.
+    /// `slots` packets of `length` bytes at most.
     pub fn new(slots: usize, length: usize) -> Self {
         Self {
-            slots: vec![Vec::with_capacity(length); slots],
+            slots: vec![vec![0; length].into_boxed_slice(); slots],
+            lengths: vec![0; slots],
             count: 0,
         }
     }
@@ -38,19 +43,23 @@ impl Plain {
         self.count = 0;
     }
 
-    /// Adds a packet. `false` when the batch is full.
-    pub fn push(&mut self, packet: &[u8]) -> bool {
-        let Some(slot) = self.slots.get_mut(self.count) else {
-            return false;
-        };
-        slot.clear();
-        slot.extend_from_slice(packet);
-        self.count += 1;
-        true
+    /// The slots that are free, and where the lengths of their packets are to be put.
+    pub fn spare(&mut self) -> (&mut [Box<[u8]>], &mut [usize]) {
+        (
+            self.slots.get_mut(self.count..).unwrap_or_default(),
+            self.lengths.get_mut(self.count..).unwrap_or_default(),
+        )
     }
 
-    pub fn packets_mut(&mut self) -> &mut [Vec<u8>] {
-        self.slots.get_mut(..self.count).unwrap_or_default()
+    /// Takes the first `count` of [`Plain::spare`].
+    pub fn commit(&mut self, count: usize) {
+        self.count = (self.count + count).min(self.slots.len());
+    }
+
+    /// Each packet's slot, and its length there.
+    pub fn packets_mut(&mut self) -> impl Iterator<Item = (&mut [u8], usize)> {
+        let slots = self.slots.iter_mut().map(AsMut::as_mut);
+        slots.zip(self.lengths.iter().copied()).take(self.count)
     }
 }
 
@@ -58,9 +67,14 @@ impl Plain {
 #[derive(Debug)]
 pub struct Row {
     bytes: Box<[u8]>,
-    /// Where each packet ends.
-    ends: Vec<usize>,
+    packets: Vec<Place>,
     most: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    end: usize,
+    mark: Ecn,
 }
 
 impl Row {
@@ -68,31 +82,25 @@ impl Row {
     pub fn new(most: usize, bytes: usize) -> Self {
         Self {
             bytes: vec![0; bytes].into_boxed_slice(),
-            ends: Vec::with_capacity(most),
+            packets: Vec::with_capacity(most),
             most,
         }
     }
 
     pub fn is_full(&self) -> bool {
-        self.ends.len() == self.most
-    }
-
-    pub fn packets(&self) -> impl Iterator<Item = &[u8]> {
-        let starts = std::iter::once(0).chain(self.ends.iter().copied());
-        let places = starts.zip(&self.ends);
-        places.filter_map(|(start, end)| self.bytes.get(start..*end))
+        self.packets.len() == self.most
     }
 
     pub fn is_empty(&self) -> bool {
-        self.ends.is_empty()
+        self.packets.is_empty()
     }
 
     pub fn len(&self) -> usize {
-        self.ends.len()
+        self.packets.len()
     }
 
     pub fn clear(&mut self) {
-        self.ends.clear();
+        self.packets.clear();
     }
 
     /// Where the next packet goes; empty when the batch is full.
@@ -100,40 +108,55 @@ impl Row {
         if self.is_full() {
             return &mut [];
         }
-        let used = self.ends.last().copied().unwrap_or(0);
+        let used = self.used();
         self.bytes.get_mut(used..).unwrap_or_default()
     }
 
-    /// Takes the first `length` bytes of [`Row::spare`] as a packet.
-    pub fn commit(&mut self, length: usize) {
-        let used = self.ends.last().copied().unwrap_or(0);
-        self.ends.push((used + length).min(self.bytes.len()));
+    /// Takes the first `length` bytes of [`Row::spare`] as a packet. `mark`: what its IP header
+    /// will say of congestion, if it is a datagram.
+    pub fn commit(&mut self, length: usize, mark: Ecn) {
+        let end = (self.used() + length).min(self.bytes.len());
+        self.packets.push(Place { end, mark });
+    }
+
+    pub fn packets(&self) -> impl Iterator<Item = &[u8]> {
+        let ends = || self.packets.iter().map(|place| place.end);
+        let places = std::iter::once(0).chain(ends()).zip(ends());
+        places.filter_map(|(start, end)| self.bytes.get(start..end))
     }
 
     /// The datagrams from `first` on that make one send: all of the same length, but the last may
-    /// be shorter; at most `segments` of them and `bytes` in all. `None` after the last.
+    /// be shorter, and of one mark; at most `segments` of them and `bytes` in all. `None` after
+    /// the last.
     pub fn run(&self, first: usize, segments: usize, bytes: usize) -> Option<Run<'_>> {
         let start = self.start(first)?;
-        let size = self.ends.get(first)? - start;
+        let Place { end, mark } = *self.packets.get(first)?;
+        let size = end - start;
         let (mut end, mut last, mut next) = (start, size, first);
-        while let Some(length) = self.ends.get(next).map(|stop| stop - end) {
-            let fits = length <= size && end - start + length <= bytes;
+        while let Some(place) = self.packets.get(next) {
+            let length = place.end - end;
+            let fits = length <= size && end - start + length <= bytes && place.mark == mark;
             if next > first && (last < size || !fits || next - first >= segments) {
                 break;
             }
-            (end, last, next) = (end + length, length, next + 1);
+            (end, last, next) = (place.end, length, next + 1);
         }
         Some(Run {
             bytes: self.bytes.get(start..end)?,
             size,
             count: next - first,
+            mark,
         })
+    }
+
+    fn used(&self) -> usize {
+        self.packets.last().map_or(0, |place| place.end)
     }
 
     fn start(&self, index: usize) -> Option<usize> {
         match index.checked_sub(1) {
             None => Some(0),
-            Some(before) => self.ends.get(before).copied(),
+            Some(before) => self.packets.get(before).map(|place| place.end),
         }
     }
 }
@@ -145,6 +168,7 @@ pub struct Run<'a> {
     /// Length of every datagram but the last.
     pub size: usize,
     pub count: usize,
+    pub mark: Ecn,
 }
 
 #[cfg(test)]
@@ -155,7 +179,7 @@ mod tests {
         let mut sealed = Row::new(16, 1600);
         for length in lengths {
             assert!(sealed.spare().len() >= *length);
-            sealed.commit(*length);
+            sealed.commit(*length, Ecn::NotEct);
         }
         let mut next = 0;
         std::iter::from_fn(|| {
@@ -180,13 +204,31 @@ mod tests {
     }
 
     #[test]
+    fn datagrams_of_different_marks_travel_apart() {
+        let mut sealed = Row::new(4, 400);
+        for mark in [Ecn::Ect0, Ecn::Ect0, Ecn::Ce, Ecn::Ect0] {
+            sealed.commit(50, mark);
+        }
+        let marks = [0, 2, 3].map(|first| {
+            let run = sealed.run(first, 64, 1000).unwrap();
+            (run.count, run.mark)
+        });
+        assert_eq!(marks, [(2, Ecn::Ect0), (1, Ecn::Ce), (1, Ecn::Ect0)]);
+    }
+
+    #[test]
     fn a_full_batch_takes_no_more() {
         let mut plain = Plain::new(1, 100);
-        assert!(plain.push(b"one") && !plain.push(b"two"));
-        assert_eq!(plain.packets_mut().len(), 1);
+        plain.spare().1[0] = 3;
+        plain.commit(1);
+        assert!(plain.spare().0.is_empty() && !plain.has_room(1));
+        assert_eq!(
+            plain.packets_mut().map(|(_, length)| length).sum::<usize>(),
+            3
+        );
         let mut sealed = Row::new(1, 100);
-        sealed.commit(10);
+        sealed.commit(10, Ecn::NotEct);
         assert!(sealed.is_full() && sealed.spare().is_empty());
-        assert_eq!(sealed.packets().map(<[u8]>::len).collect::<Vec<_>>(), [10]);
+        assert_eq!(sealed.packets().map(<[u8]>::len).sum::<usize>(), 10);
     }
 }

@@ -92,7 +92,7 @@ impl Outbound {
     pub fn new(lane: Arc<Lane>) -> Self {
         let mtu = lane.tunnel.parts().mtu;
         Self {
-            reader: TunReader::new(SPLIT, mtu),
+            reader: TunReader::default(),
             plain: Plain::new(BATCH, usize::from(mtu)),
             sealed: Row::new(BATCH, BATCH * lane.tunnel.longest_datagram()),
             lane,

@@ -126,6 +126,7 @@ impl Paths {
             mtu: path.mtu,
             allowed,
             echo_to,
+            merges_marks: peer.site.kind == SiteKind::Pathweave,
         }
     }
 

@@ -15,10 +15,11 @@ use crate::names::PathId;
 use crate::noise::{Identity, Outcome};
 use crate::packet::batch::{LARGEST_PACKET, Row};
 use crate::packet::coalesce::{Coalescer, Frame};
+use crate::packet::ecn::Ecn;
 use crate::packet::message::Message;
 use crate::tunnel::gate::Gate;
 use crate::tunnel::switchboard::{Standing, Switchboard};
-use crate::tunnel::{Counters, Opened, Opener};
+use crate::tunnel::{Counters, Datagram, Opened, Opener};
 
 use super::clock;
 use super::lane::Lane;
@@ -109,17 +110,19 @@ impl Inbound {
             desk,
         } = self;
         let lanes = shared.lanes.load();
-        let came_from = |source| Arrival {
+        let came_from = |source, mark| Arrival {
             shared,
             socket,
             link: *link,
             source,
+            mark,
             now,
         };
         // Whose packets are on the desk; those of one tunnel go out in one write.
         let mut served: Option<&Arc<Lane>> = None;
-        for (source, datagrams) in inbox.receive(socket)? {
-            let arrival = came_from(source);
+        for message in inbox.receive(socket)? {
+            let arrival = came_from(message.source, message.mark);
+            let datagrams = message.datagrams;
             if datagrams.len() == 0 {
                 shared.strangers.fetch_add(1, Relaxed);
             }
@@ -179,10 +182,10 @@ impl Desk {
         opener: &mut Opener<'_>,
         datagram: &[u8],
     ) {
-        match opener.open(datagram, arrival.source, self.opened.spare()) {
+        match opener.open(arrival.of(datagram), self.opened.spare()) {
             Opened::Packet(packet) => {
                 let length = packet.len();
-                self.opened.commit(length);
+                self.opened.commit(length, Ecn::NotEct);
             }
             Opened::Control(packet) => arrival.tell(lane.tunnel.path(), packet),
             Opened::Reply(reply) => arrival.reply(reply),
@@ -229,10 +232,19 @@ struct Arrival<'a> {
     socket: &'a UdpSocket,
     link: usize,
     source: SocketAddr,
+    mark: Ecn,
     now: Instant,
 }
 
 impl Arrival<'_> {
+    fn of<'a>(&self, bytes: &'a [u8]) -> Datagram<'a> {
+        Datagram {
+            bytes,
+            source: self.source,
+            mark: self.mark,
+        }
+    }
+
     /// The lane of a datagram. A stranger's is counted and answered by silence.
     fn lane<'l>(
         &self,

@@ -6,11 +6,20 @@ use std::sync::MutexGuard;
 
 use crate::noise::{Outcome, Session};
 use crate::packet::echo;
+use crate::packet::ecn::{self, Ecn};
 use crate::packet::ip::Header;
 use crate::packet::message::Message;
 use crate::packet::probe;
 
 use super::{Counters, Tunnel};
+
+/// What came in, and how.
+#[derive(Clone, Copy, Debug)]
+pub struct Datagram<'a> {
+    pub bytes: &'a [u8],
+    pub source: SocketAddr,
+    pub mark: Ecn,
+}
 
 /// What came of one datagram.
 #[derive(Debug, PartialEq, Eq)]
@@ -43,19 +52,19 @@ impl Tunnel {
 
 impl Opener<'_> {
     /// `out` has room for the largest packet.
-    pub fn open<'b>(
-        &mut self,
-        datagram: &[u8],
-        source: SocketAddr,
-        out: &'b mut [u8],
-    ) -> Opened<'b> {
-        let outcome = self.session.open(datagram, source.ip(), out);
+    pub fn open<'b>(&mut self, datagram: Datagram<'_>, out: &'b mut [u8]) -> Opened<'b> {
+        let Datagram {
+            bytes,
+            source,
+            mark,
+        } = datagram;
+        let outcome = self.session.open(bytes, source.ip(), out);
         let counters = &self.tunnel.counters;
         if outcome == Outcome::Refused {
             Counters::add(&counters.unauthentic, 1);
             return Opened::Nothing;
         }
-        match Message::of(datagram) {
+        match Message::of(bytes) {
             // Only these prove that the far end is there *now*: an initiation may be an old one
             // that was caught on another path (its timestamp is checked per session).
             Some(Message::Data { .. } | Message::Response { .. }) => self.heard_from(source),
@@ -63,7 +72,9 @@ impl Opener<'_> {
         }
         match outcome {
             Outcome::Datagram(length) => Opened::Reply(out.get(..length).unwrap_or_default()),
-            Outcome::Packet(length) => self.inspect(out.get(..length).unwrap_or_default()),
+            Outcome::Packet(length) => {
+                self.inspect(out.get_mut(..length).unwrap_or_default(), mark)
+            }
             Outcome::Malformed => {
                 Counters::add(&counters.malformed, 1);
                 Opened::Nothing
@@ -86,7 +97,7 @@ impl Opener<'_> {
         }
     }
 
-    fn inspect<'b>(&self, packet: &'b [u8]) -> Opened<'b> {
+    fn inspect<'b>(&self, packet: &'b mut [u8], mark: Ecn) -> Opened<'b> {
         let counters = &self.tunnel.counters;
         let parts = &self.tunnel.parts;
         let Some(header) = Header::of(packet) else {
@@ -106,6 +117,10 @@ impl Opener<'_> {
         }
         if parts.echo_to.contains(&header.destination) && echo::reply(packet).is_some() {
             return Opened::Control(packet);
+        }
+        if !ecn::merge(packet, mark) {
+            Counters::add(&counters.malformed, 1);
+            return Opened::Nothing;
         }
         Counters::add(&counters.rx_bytes, packet.len());
         Opened::Packet(packet)

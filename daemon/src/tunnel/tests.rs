@@ -29,6 +29,7 @@ fn pair_on(number: PathNumber) -> [Tunnel; 2] {
             mtu: 1420,
             allowed: vec![format!("10.213.{}.0/24", theirs + 1).parse().unwrap()],
             echo_to: Vec::new(),
+            merges_marks: true,
         };
         Tunnel::new(&Identity::new(&keys[ours]), parts)
     })
@@ -38,10 +39,30 @@ fn here() -> SocketAddr {
     HERE.parse().unwrap()
 }
 
+fn from(bytes: &[u8], source: SocketAddr) -> Datagram<'_> {
+    Datagram {
+        bytes,
+        source,
+        mark: Ecn::NotEct,
+    }
+}
+
+/// A batch of these packets.
+fn plain(packets: &[&[u8]]) -> Plain {
+    let mut plain = Plain::new(packets.len(), 1420);
+    for packet in packets {
+        let (slots, lengths) = plain.spare();
+        slots[0][..packet.len()].copy_from_slice(packet);
+        lengths[0] = packet.len();
+        plain.commit(1);
+    }
+    plain
+}
+
 /// Opens a datagram, and gives back reply and packet.
 fn open(tunnel: &Tunnel, datagram: &[u8]) -> (Option<Vec<u8>>, Option<Vec<u8>>) {
     let mut out = vec![0; 70_000];
-    match tunnel.opener().open(datagram, here(), &mut out) {
+    match tunnel.opener().open(from(datagram, here()), &mut out) {
         Opened::Packet(packet) | Opened::Control(packet) => (None, Some(packet.to_vec())),
         Opened::Reply(reply) => (Some(reply.to_vec()), None),
         Opened::Nothing => (None, None),
@@ -68,9 +89,8 @@ fn shake_hands(a: &Tunnel, b: &Tunnel) {
 }
 
 fn send(from: &Tunnel, packet: &[u8]) -> Vec<u8> {
-    let (mut plain, mut sealed) = (Plain::new(4, 2000), Row::new(4, 8000));
-    assert!(plain.push(packet));
-    from.seal(&mut plain, &mut sealed);
+    let mut sealed = Row::new(4, 8000);
+    from.seal(&mut plain(&[packet]), &mut sealed);
     sealed.run(0, 64, 65_000).unwrap().bytes.to_vec()
 }
 
@@ -137,7 +157,7 @@ fn the_daemons_own_packets_do_not_reach_the_tun_and_do_not_count_as_data() {
     let mut out = vec![0; 2000];
     let length = a.seal_control(&own, &mut out).unwrap();
     let mut opened = vec![0; 70_000];
-    let result = b.opener().open(&out[..length], here(), &mut opened);
+    let result = b.opener().open(from(&out[..length], here()), &mut opened);
     assert_eq!(result, Opened::Control(&own));
     assert_eq!(b.counters.rx_bytes.load(Relaxed), 0);
 }
@@ -236,11 +256,9 @@ fn what_waits_at_the_responder_goes_out_with_the_first_data_and_not_to_an_initia
 #[test]
 fn what_waits_is_bounded_and_what_is_over_is_counted() {
     let [a, _] = pair();
-    let (mut plain, mut sealed) = (Plain::new(300, 1420), Row::new(300, 450_000));
-    for _ in 0..300 {
-        assert!(plain.push(&packet("10.213.1.1", 10)));
-    }
-    a.seal(&mut plain, &mut sealed);
+    let mut sealed = Row::new(300, 450_000);
+    let packet = packet("10.213.1.1", 10);
+    a.seal(&mut plain(&[&packet[..]; 300]), &mut sealed);
     assert_eq!(sealed.len(), 1, "the initiation");
     assert_eq!(a.counters.no_room.load(Relaxed), 300 - 256);
 }
@@ -273,7 +291,7 @@ fn an_initiation_caught_on_one_path_and_replayed_on_another_does_not_move_it() {
     drop(b1);
     let thief: SocketAddr = "203.0.113.66:6".parse().unwrap();
     let mut out = vec![0; 70_000];
-    b2.opener().open(&caught, thief, &mut out);
+    b2.opener().open(from(&caught, thief), &mut out);
     assert_eq!(b2.remote(), Some(there), "path 2 was led away");
     let packet = packet("10.213.2.1", 10);
     assert_eq!(
