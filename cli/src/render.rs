@@ -4,7 +4,7 @@
 mod table;
 mod units;
 
-use pathweaved::control::{PathState, PathStatus, PeerStatus, Status};
+use pathweaved::control::{Offload, PathState, PathStatus, PeerStatus, Status};
 
 use crate::style::{Style, Tone};
 use table::{Cell, Column, Side, table};
@@ -134,11 +134,23 @@ pub(crate) fn path(peer: &str, path: &PathStatus, style: Style) -> String {
         ("received", bytes(path.rx_bytes)),
         ("handshake", age(path.last_handshake_s)),
         ("dropped", dropped),
+        ("offload", offload(path.offload)),
     ];
     lines
         .iter()
         .map(|(name, value)| format!("{name:<16}{value}\n"))
         .collect()
+}
+
+fn offload(offload: Offload) -> String {
+    let switch = |on| if on { "on" } else { "off" };
+    format!(
+        "tun {}, {} datagrams a send, receive {}, socket buffer {}",
+        switch(offload.tun),
+        offload.send_segments,
+        switch(offload.receive),
+        bytes(offload.socket_buffer as u64)
+    )
 }
 
 fn row(path: &PathStatus) -> Vec<Cell> {

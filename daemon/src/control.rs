@@ -80,6 +80,21 @@ pub struct PathStatus {
     /// Inner packets dropped, by reason.
     #[serde(default)]
     pub dropped: Dropped,
+    #[serde(default)]
+    pub offload: Offload,
+}
+
+/// What of the kernel's offloads a path uses now; without a socket nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Offload {
+    /// The TUN takes and gives up to 64 kB at once.
+    pub tun: bool,
+    /// Most datagrams in one send; 1: UDP segmentation offload is not used.
+    pub send_segments: usize,
+    /// Datagrams come in together (UDP receive offload).
+    pub receive: bool,
+    /// Bytes of each of the two socket buffers.
+    pub socket_buffer: usize,
 }
 
 /// Packets that were not delivered, by reason, since the path was made.

@@ -35,6 +35,8 @@ pub enum TunError {
 pub struct Tun {
     name: InterfaceName,
     device: SyncDevice,
+    /// Each packet has a virtio-net header, and may be many in one.
+    offload: bool,
 }
 
 impl std::fmt::Debug for Tun {
@@ -44,21 +46,23 @@ impl std::fmt::Debug for Tun {
 }
 
 impl Tun {
-    /// Makes the interface, or takes over the one that a former daemon left.
-    pub fn open(name: &InterfaceName) -> Result<Self, TunError> {
+    /// Makes the interface, or takes over the one that a former daemon left. With `offload`,
+    /// packets are handed over many in one, where the kernel can.
+    pub fn open(name: &InterfaceName, offload: bool) -> Result<Self, TunError> {
         let explain = |error: io::Error| explain(name, error);
         if !std::path::Path::new("/dev/net/tun").exists() {
             return Err(TunError::NoDriver);
         }
         let device = DeviceBuilder::new()
             .name(name.as_str())
-            .offload(true)
+            .offload(offload)
             .inherit_enable_state()
             .build_sync()
             .map_err(explain)?;
         device.set_nonblocking(true).map_err(explain)?;
         Ok(Self {
             name: name.clone(),
+            offload: offload && device.tcp_gso(),
             device,
         })
     }
@@ -76,9 +80,19 @@ impl Tun {
         &self.name
     }
 
+    /// Whether it takes and gives many packets in one.
+    pub fn has_offload(&self) -> bool {
+        self.offload
+    }
+
     /// Hands a packet, or many in one, to the kernel.
     pub fn write(&self, frame: Frame<'_>) -> io::Result<()> {
-        self.device.send(frame.bytes).map(|_| ())
+        let bytes = if self.offload {
+            Some(frame.bytes)
+        } else {
+            frame.bytes.get(HEADROOM..)
+        };
+        self.device.send(bytes.unwrap_or_default()).map(|_| ())
     }
 }
 

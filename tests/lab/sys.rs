@@ -1,4 +1,4 @@
-//! The lab's only `unsafe`: what happens between fork and exec, and one socket option.
+//! The lab's only `unsafe`: what happens between fork and exec, and two socket options.
 
 #![allow(
     unsafe_code,
@@ -55,6 +55,23 @@ pub fn is_mptcp(socket: &impl AsRawFd) -> bool {
             MPTCP_INFO,
             info.as_mut_ptr().cast(),
             &raw mut length,
+        )
+    };
+    result == 0
+}
+
+/// The socket sends without UDP checksums (SO_NO_CHECK): the kernel then refuses segmentation
+/// offload (EINVAL), as one does that has none.
+pub fn without_checksums(socket: &impl AsRawFd) -> bool {
+    let on: i32 = 1;
+    // SAFETY: the value is an int, and as long as is said.
+    let result = unsafe {
+        nix::libc::setsockopt(
+            socket.as_raw_fd(),
+            nix::libc::SOL_SOCKET,
+            nix::libc::SO_NO_CHECK,
+            (&raw const on).cast(),
+            size_of::<i32>() as nix::libc::socklen_t,
         )
     };
     result == 0

@@ -23,7 +23,7 @@ use lab::programs::{have, lab_can_run};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::socket::{setsockopt, sockopt};
 use nix::sys::time::TimeValLike;
-use pathweaved::carrier::udp::{BindTo, UdpSocket};
+use pathweaved::carrier::udp::{BindTo, Offload, UdpSocket};
 use pathweaved::names::{InterfaceName, PathId, PathNumber, PrivateKey, SiteId};
 use pathweaved::noise::Identity;
 use pathweaved::runtime::lane::{Lane, LinkSockets, Outbound};
@@ -102,7 +102,7 @@ fn end(namespace: &Namespace, number: u8, v6: bool) -> End {
     let interface: InterfaceName = "pw-there-1".parse().unwrap();
     let tun = {
         let interface = interface.clone();
-        let opened = namespace.enter(move || Ok(Tun::open(&interface)));
+        let opened = namespace.enter(move || Ok(Tun::open(&interface, true)));
         opened.unwrap().unwrap()
     };
     shell(
@@ -149,7 +149,7 @@ fn end(namespace: &Namespace, number: u8, v6: bool) -> End {
             source: BindTo::any(v6),
             port: PORT,
         };
-        Ok(UdpSocket::open(&to))
+        Ok(UdpSocket::open(&to, Offload::FULL))
     });
     let socket = Arc::new(socket.unwrap().unwrap());
     let (v4, v6) = if v6 {

@@ -1,9 +1,15 @@
-use pathweaved::control::{Dropped, SCHEMA, SiteStatus};
+use pathweaved::control::{Dropped, Offload, SCHEMA, SiteStatus};
 
 use super::*;
 
 fn a_path(number: u8, link: &str) -> PathStatus {
     PathStatus {
+        offload: Offload {
+            tun: true,
+            send_segments: 64,
+            receive: true,
+            socket_buffer: 4 << 20,
+        },
         path: number,
         state: PathState::Up,
         reason: None,

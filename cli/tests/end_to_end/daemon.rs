@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
-use pathweaved::control::{Dropped, PathState, PathStatus, PeerStatus, SCHEMA, SiteStatus, Status};
+use pathweaved::control::{
+    Dropped, Offload, PathState, PathStatus, PeerStatus, SCHEMA, SiteStatus, Status,
+};
 use pathweaved::runtime::control_socket::{Ask, ControlSocket};
 use tempfile::TempDir;
 use tokio::sync::{mpsc, oneshot};
@@ -143,6 +145,12 @@ fn a_status(answer: Answer) -> Status {
 
 fn a_path(number: u8, link: &str) -> PathStatus {
     PathStatus {
+        offload: Offload {
+            tun: true,
+            send_segments: 64,
+            receive: true,
+            socket_buffer: 4 << 20,
+        },
         path: number,
         state: PathState::Up,
         reason: None,

@@ -10,6 +10,7 @@ use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::slice::Chunks;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use nix::errno::Errno;
 use nix::sys::socket::{setsockopt, sockopt};
@@ -20,12 +21,8 @@ use crate::names::InterfaceName;
 use crate::packet::batch::{Row, Run};
 use crate::packet::ecn::Ecn;
 
-/// Old kernels take no more than 64 segments (`UDP_MAX_SEGMENTS`, linux/udp.h before 6.9).
-const SEGMENTS: usize = 64;
 /// Above this the kernel segments in software without saying so.
 const BYTES: usize = 65_400;
-/// Socket buffers: a few milliseconds at 10 Gbit/s.
-const BUFFER: usize = 4 << 20;
 /// Messages taken by one receive, and the size of each one's slot: the largest that receive
 /// offload can make.
 const SLOTS: usize = 8;
@@ -85,14 +82,45 @@ impl BindTo {
     }
 }
 
+/// What a socket may use, or uses, of the kernel's offloads. What the kernel has not, or gives up
+/// on the way, the socket does without.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Offload {
+    /// Most datagrams in one send; 1: no segmentation offload.
+    pub segments: usize,
+    /// Datagrams may come in together.
+    pub receive: bool,
+    /// Bytes of each of the two socket buffers.
+    pub buffer: usize,
+}
+
+impl Offload {
+    /// Old kernels take no more than 64 segments (`UDP_MAX_SEGMENTS`, linux/udp.h before 6.9).
+    /// The buffers hold a few milliseconds at 10 Gbit/s.
+    pub const FULL: Self = Self {
+        segments: 64,
+        receive: true,
+        buffer: 4 << 20,
+    };
+    /// One datagram at a time.
+    pub const NONE: Self = Self {
+        segments: 1,
+        receive: false,
+        ..Self::FULL
+    };
+}
+
 #[derive(Debug)]
 pub struct UdpSocket {
     socket: Socket,
     state: UdpSocketState,
+    allowed: Offload,
+    /// It was said that the kernel refuses segmentation offload here.
+    told: AtomicBool,
 }
 
 impl UdpSocket {
-    pub fn open(to: &BindTo) -> Result<Self, CarrierError> {
+    pub fn open(to: &BindTo, allowed: Offload) -> Result<Self, CarrierError> {
         let address = SocketAddr::new(to.source, to.port);
         let socket = Socket::new(
             Domain::for_address(address),
@@ -117,9 +145,33 @@ impl UdpSocket {
                 io::ErrorKind::AddrNotAvailable => CarrierError::NoSource(to.source),
                 _ => CarrierError::Other(error),
             })?;
-        widen(&socket);
+        widen(&socket, allowed.buffer);
         let state = UdpSocketState::new((&socket).into())?;
-        Ok(Self { socket, state })
+        if !allowed.receive {
+            setsockopt(&socket, sockopt::UdpGroSegment, &false).map_err(io::Error::from)?;
+        }
+        Ok(Self {
+            socket,
+            state,
+            allowed,
+            told: AtomicBool::new(false),
+        })
+    }
+
+    /// What is in use now.
+    pub fn offload(&self) -> Offload {
+        // The kernel tells the doubled value that it set (socket(7)).
+        let buffer = self.socket.recv_buffer_size().map_or(0, |size| size / 2);
+        Offload {
+            segments: self.segments(),
+            receive: self.allowed.receive && self.state.gro_segments() > 1,
+            buffer,
+        }
+    }
+
+    /// Looked up before each send: quinn-udp switches segmentation off after an EIO.
+    fn segments(&self) -> usize {
+        self.state.max_gso_segments().min(self.allowed.segments)
     }
 
     /// Sends the whole batch to `to`. What the kernel refuses is dropped, and the rest tried all
@@ -127,8 +179,7 @@ impl UdpSocket {
     pub fn send(&self, batch: &Row, to: SocketAddr) -> Result<(), SendError> {
         let mut failed = None;
         let mut next = 0;
-        // Segmentation is looked up before each run: quinn-udp switches it off after an EIO.
-        while let Some(run) = batch.run(next, self.state.max_gso_segments().min(SEGMENTS), BYTES) {
+        while let Some(run) = batch.run(next, self.segments(), BYTES) {
             next += run.count;
             if let Err(error) = self.send_run(run, to) {
                 let dropped = failed.map_or(0, |SendError { dropped, .. }| dropped);
@@ -157,6 +208,9 @@ impl UdpSocket {
                 dropped: run.count,
                 error,
             });
+        }
+        if self.segments() == 1 && !self.told.swap(true, Relaxed) {
+            tracing::warn!(%error, "the kernel refuses UDP segmentation here: one datagram a send");
         }
         let refused = run.bytes.chunks(run.size);
         let refused: Vec<_> = refused
@@ -194,14 +248,14 @@ impl AsFd for UdpSocket {
 }
 
 /// Large buffers, by force where we may; the plain option is bounded by `net.core.*mem_max`.
-fn widen(socket: &Socket) {
-    if setsockopt(socket, sockopt::RcvBufForce, &BUFFER).is_err()
-        && let Err(error) = socket.set_recv_buffer_size(BUFFER)
+fn widen(socket: &Socket, bytes: usize) {
+    if setsockopt(socket, sockopt::RcvBufForce, &bytes).is_err()
+        && let Err(error) = socket.set_recv_buffer_size(bytes)
     {
         tracing::warn!(%error, "the receive buffer stays small: bursts may be lost");
     }
-    if setsockopt(socket, sockopt::SndBufForce, &BUFFER).is_err()
-        && let Err(error) = socket.set_send_buffer_size(BUFFER)
+    if setsockopt(socket, sockopt::SndBufForce, &bytes).is_err()
+        && let Err(error) = socket.set_send_buffer_size(bytes)
     {
         tracing::warn!(%error, "the send buffer stays small: bursts may be lost");
     }

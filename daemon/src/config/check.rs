@@ -41,6 +41,7 @@ pub const KEYS: [(&str, &[&str]); 4] = [
             "up",
             "down",
             "mtu",
+            "offload",
             "public_key",
         ],
     ),

@@ -134,6 +134,8 @@ pub struct Link {
     pub down: Option<u64>,
     /// Largest outer IP packet of this link in bytes, 1280+80..=65535; default 1500.
     pub mtu: Option<u16>,
+    /// False: one packet at a time, for a device or kernel whose offloads are broken.
+    pub offload: bool,
     /// A plain wg interface's own key; otherwise the site's key holds.
     pub public_key: Option<PublicKey>,
 }

@@ -59,7 +59,7 @@ impl Coalescer {
             if !keeps_no_order(packet) {
                 self.flush(&mut write);
             }
-            self.write_alone(packet, write);
+            self.pass(packet, write);
             return;
         };
         let flow = segment.flow();
@@ -77,7 +77,7 @@ impl Coalescer {
         if segment.may_be_merged() {
             self.begin(&segment, write);
         } else {
-            self.write_alone(packet, write);
+            self.pass(packet, write);
         }
     }
 
@@ -103,7 +103,8 @@ impl Coalescer {
         self.spare.push(superpacket);
     }
 
-    fn write_alone(&mut self, packet: &[u8], mut write: impl FnMut(Frame<'_>)) {
+    /// Writes a packet as it is, before all that is open.
+    pub fn pass(&mut self, packet: &[u8], mut write: impl FnMut(Frame<'_>)) {
         self.alone.clear();
         self.alone.resize(HEADROOM, 0);
         self.alone.extend_from_slice(packet);

@@ -10,6 +10,7 @@ use arc_swap::ArcSwap;
 use nix::errno::Errno;
 
 use crate::carrier::udp::UdpSocket;
+use crate::control::Offload;
 use crate::packet::batch::{Plain, Row};
 use crate::tun::{Tun, TunReader};
 use crate::tunnel::{Counters, Tunnel};
@@ -65,6 +66,22 @@ impl Lane {
     pub fn send(&self, datagram: &[u8]) {
         if let Some(remote) = self.tunnel.remote() {
             self.send_to(datagram, remote);
+        }
+    }
+
+    /// What of the kernel's offloads the path uses.
+    pub fn offload(&self) -> Offload {
+        let sockets = self.sockets.load();
+        let socket = self
+            .tunnel
+            .remote()
+            .and_then(|remote| sockets.towards(remote));
+        let socket = socket.map(|socket| socket.offload());
+        Offload {
+            tun: self.tun.has_offload(),
+            send_segments: socket.map_or(0, |used| used.segments),
+            receive: socket.is_some_and(|used| used.receive),
+            socket_buffer: socket.map_or(0, |used| used.buffer),
         }
     }
 

@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::carrier::udp::{BindTo, CarrierError, UdpSocket};
+use crate::carrier::udp::{BindTo, CarrierError, Offload, UdpSocket};
 use crate::config::{Link, View};
 use crate::host::device::Device;
 use crate::site::Obstacle;
@@ -112,13 +112,18 @@ impl Attachment {
             [] => vec![BindTo::any(false), BindTo::any(true)],
             given => given.to_vec(),
         };
+        let allowed = if self.link.offload {
+            Offload::FULL
+        } else {
+            Offload::NONE
+        };
         for source in sources {
             let to = BindTo {
                 interface: self.link.interface.clone(),
                 source,
                 port,
             };
-            let socket = match UdpSocket::open(&to) {
+            let socket = match UdpSocket::open(&to, allowed) {
                 Ok(socket) => Arc::new(socket),
                 // A machine without IPv6 has IPv4 all the same.
                 Err(CarrierError::Other(error)) if source == BindTo::any(true) => {

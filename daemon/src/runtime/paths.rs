@@ -94,7 +94,8 @@ impl Paths {
     }
 
     fn open(&mut self, host: &Host, peer: &Peer, path: &Path, slot: u16) -> Result<(), PathError> {
-        let tun = Tun::open(&path.interface)?;
+        let link = self.view.site.links.get(path.link);
+        let tun = Tun::open(&path.interface, link.is_none_or(|link| link.offload))?;
         let what = format!("path {} to {}", path.id.number, peer.site.name);
         host.prepare_tun(&path.interface, path.mtu, &what)?;
         tun.persist()?;

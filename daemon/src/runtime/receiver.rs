@@ -202,7 +202,11 @@ impl Desk {
     /// that the next message may bring.
     fn write(&mut self, lane: &Lane) {
         for packet in self.opened.packets() {
-            self.coalescer.push(packet, |frame| write(lane, frame));
+            if lane.tun.has_offload() {
+                self.coalescer.push(packet, |frame| write(lane, frame));
+            } else {
+                self.coalescer.pass(packet, |frame| write(lane, frame));
+            }
         }
         self.opened.clear();
     }

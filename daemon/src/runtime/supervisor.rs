@@ -368,5 +368,6 @@ fn facts(lane: &Lane, subflows: u32) -> PathFacts {
             no_room: counters.no_room.load(Relaxed),
         },
         subflows,
+        offload: lane.offload(),
     }
 }

@@ -5,7 +5,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::config::{Path, Peer};
-use crate::control::{Dropped, PathState, PathStatus, PeerStatus, SCHEMA, SiteStatus, Status};
+use crate::control::{
+    Dropped, Offload, PathState, PathStatus, PeerStatus, SCHEMA, SiteStatus, Status,
+};
 use crate::names::{PathId, PathNumber, SiteId};
 
 use super::Site;
@@ -19,6 +21,7 @@ pub struct PathFacts {
     pub last_handshake: Option<Duration>,
     pub dropped: Dropped,
     pub subflows: u32,
+    pub offload: Offload,
 }
 
 impl Site {
@@ -103,6 +106,7 @@ impl Site {
             rx_bytes: facts.rx_bytes,
             subflows: facts.subflows,
             dropped: facts.dropped,
+            offload: facts.offload,
         })
     }
 

@@ -8,6 +8,7 @@ use crate::packet::probe::{Probe, ProbeState};
 
 fn link(name: &str) -> Link {
     Link {
+        offload: true,
         name: name.parse().unwrap(),
         interface: Some("eth1".parse().unwrap()),
         sources: Vec::new(),

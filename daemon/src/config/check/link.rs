@@ -36,6 +36,7 @@ pub(super) struct Draft<'t> {
     up: Option<u64>,
     down: Option<u64>,
     mtu: Option<u16>,
+    offload: bool,
 }
 
 pub(super) fn read<'t>(
@@ -75,6 +76,9 @@ pub(super) fn read<'t>(
         up: rate(&section, "up", problems),
         down: rate(&section, "down", problems),
         mtu: mtu(&section, problems),
+        offload: section
+            .boolean("offload", problems)
+            .is_none_or(|(on, _)| on),
     }
 }
 
@@ -96,6 +100,7 @@ impl Draft<'_> {
             up: self.up,
             down: self.down,
             mtu: self.mtu,
+            offload: self.offload,
             public_key: self.public_key.map(|(key, _)| key),
         })
     }
