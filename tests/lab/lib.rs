@@ -29,6 +29,7 @@ pub mod impairment;
 pub mod internet;
 pub mod laboratory;
 pub mod namespace;
+mod port;
 pub mod programs;
 pub mod sys;
 pub mod transfer;
