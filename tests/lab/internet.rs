@@ -24,7 +24,10 @@ use crate::port::Port;
 const BATCH: usize = 64;
 /// What is due within this is handed over together: a wake-up each would cost more than the
 /// carrying.
-const TICK: Duration = Duration::from_micros(100);
+const TICK: Duration = Duration::from_micros(200);
+/// After so many reads in one turn the site is sending as fast as it can: a rest lets it, and
+/// spares it waking this thread for every packet.
+const MANY: usize = 8;
 
 type Routes = Arc<RwLock<HashMap<IpAddr, Arc<Access>>>>;
 
@@ -130,17 +133,22 @@ impl Server {
     }
 
     fn turn(&mut self) -> io::Result<()> {
-        self.wait();
-        self.collect(Instant::now())?;
+        let reads = self.collect(Instant::now())?;
         self.route(Instant::now());
         self.deliver(Instant::now());
+        if (MANY..BATCH).contains(&reads) {
+            thread::sleep(TICK);
+        } else if reads < MANY {
+            self.wait();
+        }
         Ok(())
     }
 
-    fn collect(&mut self, now: Instant) -> io::Result<()> {
-        for _ in 0..BATCH {
+    /// Takes what the site has sent; gives how many reads that took.
+    fn collect(&mut self, now: Instant) -> io::Result<usize> {
+        for reads in 0..BATCH {
             let Some(packets) = self.port.read()? else {
-                break;
+                return Ok(reads);
             };
             let (mut capture, mut up) = (lock(&self.access.capture), lock(&self.access.up));
             for packet in packets {
@@ -148,7 +156,7 @@ impl Server {
                 up.handle_packet(packet.to_vec(), now);
             }
         }
-        Ok(())
+        Ok(BATCH)
     }
 
     /// A packet goes on from the moment it was due, however late this thread is.

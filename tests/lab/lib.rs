@@ -28,6 +28,7 @@ pub mod enter;
 pub mod impairment;
 pub mod internet;
 pub mod laboratory;
+pub mod load;
 pub mod namespace;
 mod port;
 pub mod programs;
