@@ -65,6 +65,19 @@ impl Access {
         lock(&self.capture).clone()
     }
 
+    /// Wakes the link's thread only if it would sleep too long: while packets are under way it
+    /// comes by itself.
+    fn take(&self, packet: Vec<u8>, now: Instant) {
+        let mut down = lock(&self.down);
+        let before = down.poll_timeout();
+        down.handle_packet(packet, now);
+        let after = down.poll_timeout();
+        let sooner = before.is_none_or(|before| after.is_some_and(|after| after < before));
+        if sooner && after.is_some() && self.wake.write(1).is_err() {
+            // The counter is full: the thread is awake already.
+        }
+    }
+
     /// Processor time that the link has cost, without what its site's programs used.
     pub fn used(&self) -> Duration {
         Duration::from_nanos(self.used.load(Relaxed))
@@ -163,22 +176,13 @@ impl Server {
     fn route(&self, now: Instant) {
         let routes = self.routes.read().unwrap_or_else(PoisonError::into_inner);
         let mut up = lock(&self.access.up);
-        let mut woken: Vec<&Arc<Access>> = Vec::new();
         while let Some(due) = up.poll_timeout()
             && let Some(packet) = up.poll_delivery(now)
         {
             let Some(there) = destination(&packet).and_then(|address| routes.get(&address)) else {
                 continue;
             };
-            lock(&there.down).handle_packet(packet, due);
-            if !woken.iter().any(|access| Arc::ptr_eq(access, there)) {
-                woken.push(there);
-            }
-        }
-        for there in woken {
-            if there.wake.write(1).is_err() {
-                // The counter is full: the thread is awake already.
-            }
+            there.take(packet, due);
         }
     }
 

@@ -126,7 +126,7 @@ fn taken_by_others() -> f64 {
 fn fill(load: Load) -> (Carried, f64) {
     let before = taken_by_others();
     let carried = load::carry(load, Isp::new(1200, 10), 1250, Duration::from_secs(3)).unwrap();
-    let others = (taken_by_others() - before) / carried.duration.as_secs_f64();
+    let others = (taken_by_others() - before).max(0.0) / carried.duration.as_secs_f64();
     println!(
         "{load:?}: carried {} MB using {:.2} processor seconds = {:.2} Gbit/s per core; {:.0} of \
          1200 Mbit/s by the clock, while others used {others:.2} cores",
