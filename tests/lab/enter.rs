@@ -3,9 +3,13 @@
 use std::io;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 
+use nix::sys::prctl;
+use nix::sys::signal::Signal;
 use nix::unistd::{getegid, geteuid};
 
+use crate::namespace::Namespace;
 use crate::sys;
 
 const INSIDE: &str = "PATHWEAVE_LAB_INSIDE";
@@ -43,15 +47,24 @@ pub fn check() -> Result<(), Missing> {
     Ok(())
 }
 
-/// Without root: runs this program again as root of a user namespace, and ends with its exit
-/// code. With root: does nothing.
+/// Without the right: runs this program again as root of a user namespace, and ends with its
+/// exit code. With it: does nothing. Many tests may call this at once: the program as a whole
+/// runs again, not once for each of them.
 pub fn enter() -> Result<(), Missing> {
+    static DOOR: Mutex<()> = Mutex::new(());
+    let _one_at_a_time = DOOR.lock().unwrap_or_else(PoisonError::into_inner);
     check()?;
-    if geteuid().is_root() {
-        return Ok(());
+    let inside = std::env::var_os(INSIDE).is_some();
+    if inside && prctl::set_pdeathsig(Signal::SIGKILL).is_err() {
+        // Whoever kills the one outside kills the one inside too.
     }
-    if std::env::var_os(INSIDE).is_some() {
-        return Err(Missing("the user namespace gives no root".to_owned()));
+    match Namespace::new() {
+        Ok(_) => return Ok(()),
+        Err(error) if inside => {
+            let text = format!("the user namespace gives no root ({error}): run as root");
+            return Err(Missing(text));
+        }
+        Err(_) => {}
     }
     let code = again().map_err(|error| {
         Missing(format!(

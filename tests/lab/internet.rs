@@ -1,32 +1,40 @@
-//! The ISPs: a TUN device per link, a thread that serves it, a router in the middle.
+//! The ISPs: a [`Port`] per link, a thread that serves it, a router in the middle.
 
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::AsFd;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
+use nix::sys::prctl;
 use nix::sys::time::TimeSpec;
-use rtnetlink::{LinkUnspec, RouteMessageBuilder};
-use tun_rs::{DeviceBuilder, SyncDevice};
+use nix::time::ClockId;
 
 use crate::capture::Capture;
 use crate::impairment::{Impairment, Settings};
 use crate::namespace::Namespace;
+use crate::port::Port;
 
-/// Largest IP packet on an ISP link.
-pub const MTU: u16 = 1500;
-/// Packets taken in one turn.
+/// Reads in one turn, lest a flood should keep due packets waiting.
 const BATCH: usize = 64;
+/// What is due within this is handed over together: a wake-up each would cost more than the
+/// carrying.
+const TICK: Duration = Duration::from_micros(200);
+/// After so many reads in one turn the site is sending as fast as it can: a rest lets it, and
+/// spares it waking this thread for every packet.
+const MANY: usize = 8;
+
+type Routes = Arc<RwLock<HashMap<IpAddr, Arc<Access>>>>;
 
 /// All links, by the addresses that they serve.
 #[derive(Debug, Default)]
 pub struct Internet {
-    routes: Arc<RwLock<HashMap<IpAddr, Arc<Access>>>>,
+    routes: Routes,
 }
 
 /// One site's attachment to the Internet.
@@ -36,13 +44,15 @@ pub struct Access {
     down: Mutex<Impairment>,
     capture: Mutex<Capture>,
     wake: EventFd,
+    /// Nanoseconds of processor time that the link's thread has used.
+    used: AtomicU64,
 }
 
 impl Access {
     /// Changes the line in both directions, from now on.
     pub fn set(&self, change: impl Fn(&mut Settings)) {
         for line in [&self.up, &self.down] {
-            change(&mut line.lock().unwrap_or_else(PoisonError::into_inner).settings);
+            change(&mut lock(line).settings);
         }
     }
 
@@ -52,20 +62,25 @@ impl Access {
 
     /// What has passed so far.
     pub fn capture(&self) -> Capture {
-        self.capture
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        lock(&self.capture).clone()
     }
 
+    /// Wakes the link's thread only if it would sleep too long: while packets are under way it
+    /// comes by itself.
     fn take(&self, packet: Vec<u8>, now: Instant) {
-        self.down
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .handle_packet(packet, now);
-        if self.wake.write(1).is_err() {
+        let mut down = lock(&self.down);
+        let before = down.poll_timeout();
+        down.handle_packet(packet, now);
+        let after = down.poll_timeout();
+        let sooner = before.is_none_or(|before| after.is_some_and(|after| after < before));
+        if sooner && after.is_some() && self.wake.write(1).is_err() {
             // The counter is full: the thread is awake already.
         }
+    }
+
+    /// Processor time that the link has cost, without what its site's programs used.
+    pub fn used(&self) -> Duration {
+        Duration::from_nanos(self.used.load(Relaxed))
     }
 }
 
@@ -87,86 +102,105 @@ impl Internet {
         lines: [Impairment; 2],
     ) -> io::Result<Arc<Access>> {
         let name = name.to_owned();
-        let device = namespace.enter(move || open(&name, addresses, metric))?;
+        let port = namespace.enter(move || Port::open(&name, addresses, metric))?;
         let [up, down] = lines.map(Mutex::new);
-        let wake = EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC)?;
         let access = Arc::new(Access {
             up,
             down,
             capture: Mutex::default(),
-            wake,
+            wake: EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC)?,
+            used: AtomicU64::new(0),
         });
         self.route(addresses.0.into(), &access);
         self.route(addresses.1.into(), &access);
-        let (served, routes) = (access.clone(), self.routes.clone());
+        let server = Server {
+            port,
+            access: access.clone(),
+            routes: self.routes.clone(),
+        };
         thread::Builder::new()
             .name("isp".to_owned())
-            .spawn(move || {
-                Server {
-                    device,
-                    access: served,
-                    routes,
-                }
-                .run()
-            })?;
+            .spawn(move || server.run())?;
         Ok(access)
     }
 }
 
 struct Server {
-    device: SyncDevice,
+    port: Port,
     access: Arc<Access>,
-    routes: Arc<RwLock<HashMap<IpAddr, Arc<Access>>>>,
+    routes: Routes,
 }
 
 impl Server {
     /// Serves until the device is gone.
-    fn run(&self) {
-        let mut buffer = vec![0; 65_536];
-        loop {
+    fn run(mut self) {
+        if prctl::set_timerslack(1).is_err() {
+            // Delays are longer by the usual 50 µs.
+        }
+        while self.turn().is_ok() {
+            if let Ok(used) = ClockId::CLOCK_THREAD_CPUTIME_ID.now() {
+                let used = Duration::from(used).as_nanos() as u64;
+                self.access.used.store(used, Relaxed);
+            }
+        }
+    }
+
+    fn turn(&mut self) -> io::Result<()> {
+        let reads = self.collect(Instant::now())?;
+        self.route(Instant::now());
+        self.deliver(Instant::now());
+        if (MANY..BATCH).contains(&reads) {
+            thread::sleep(TICK);
+        } else if reads < MANY {
             self.wait();
-            let now = Instant::now();
-            for _ in 0..BATCH {
-                match self.device.recv(&mut buffer) {
-                    Ok(length) => self.send(&buffer[..length], now),
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                    // EIO: the device is down. Anything else: it is gone.
-                    Err(error) if error.raw_os_error() == Some(5) => break,
-                    Err(_) => return,
-                }
-            }
-            self.route(Instant::now());
-            self.deliver(Instant::now());
         }
+        Ok(())
     }
 
-    fn send(&self, packet: &[u8], now: Instant) {
-        self.look(packet);
-        lock(&self.access.up).handle_packet(packet.to_vec(), now);
+    /// Takes what the site has sent; gives how many reads that took.
+    fn collect(&mut self, now: Instant) -> io::Result<usize> {
+        for reads in 0..BATCH {
+            let Some(packets) = self.port.read()? else {
+                return Ok(reads);
+            };
+            let (mut capture, mut up) = (lock(&self.access.capture), lock(&self.access.up));
+            for packet in packets {
+                capture.look(packet);
+                up.handle_packet(packet.to_vec(), now);
+            }
+        }
+        Ok(BATCH)
     }
 
+    /// A packet goes on from the moment it was due, however late this thread is.
     fn route(&self, now: Instant) {
+        let routes = self.routes.read().unwrap_or_else(PoisonError::into_inner);
         let mut up = lock(&self.access.up);
-        while let Some(packet) = up.poll_delivery(now) {
-            let routes = self.routes.read().unwrap_or_else(PoisonError::into_inner);
-            if let Some(there) = destination(&packet).and_then(|address| routes.get(&address)) {
-                there.take(packet, now);
-            }
+        while let Some(due) = up.poll_timeout()
+            && let Some(packet) = up.poll_delivery(now)
+        {
+            let Some(there) = destination(&packet).and_then(|address| routes.get(&address)) else {
+                continue;
+            };
+            there.take(packet, due);
         }
     }
 
-    fn deliver(&self, now: Instant) {
+    fn deliver(&mut self, now: Instant) {
+        let mut due = Vec::new();
         let mut down = lock(&self.access.down);
         while let Some(packet) = down.poll_delivery(now) {
-            self.look(&packet);
-            if self.device.send(&packet).is_err() {
-                // The device is down: the packet is lost, as on a real line.
-            }
+            due.push(packet);
         }
-    }
-
-    fn look(&self, packet: &[u8]) {
-        lock(&self.access.capture).look(packet);
+        drop(down);
+        if due.is_empty() {
+            return;
+        }
+        let mut capture = lock(&self.access.capture);
+        due.iter().for_each(|packet| capture.look(packet));
+        drop(capture);
+        due.iter().for_each(|packet| self.port.write(packet));
+        self.port.flush();
     }
 
     fn wait(&self) {
@@ -175,9 +209,12 @@ impl Server {
             lock(&self.access.down).poll_timeout(),
         ];
         let until = next.into_iter().flatten().min();
-        let timeout = until.map(|at| TimeSpec::from(at.saturating_duration_since(Instant::now())));
+        let timeout = until.map(|at| {
+            let early = at.saturating_duration_since(Instant::now());
+            TimeSpec::from(early.max(TICK))
+        });
         let mut sources = [
-            PollFd::new(self.device.as_fd(), PollFlags::POLLIN),
+            PollFd::new(self.port.as_fd(), PollFlags::POLLIN),
             PollFd::new(self.access.wake.as_fd(), PollFlags::POLLIN),
         ];
         if ppoll(&mut sources, timeout, None).is_err() {
@@ -189,7 +226,7 @@ impl Server {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -199,63 +236,4 @@ fn destination(packet: &[u8]) -> Option<IpAddr> {
         6 => Some(Ipv6Addr::from(*packet.get(24..)?.first_chunk::<16>()?).into()),
         _ => None,
     }
-}
-
-fn open(name: &str, (v4, v6): (Ipv4Addr, Ipv6Addr), metric: u32) -> io::Result<SyncDevice> {
-    let device = DeviceBuilder::new()
-        .name(name)
-        .mtu(MTU)
-        .ipv4(v4, 32, None)
-        .ipv6(v6, 128)
-        .build_sync()
-        .map_err(explain)?;
-    device.set_nonblocking(true)?;
-    let index = device.if_index()?;
-    netlink(async move |handle| {
-        let out = RouteMessageBuilder::<Ipv4Addr>::new()
-            .output_interface(index)
-            .priority(metric);
-        handle.route().add(out.build()).execute().await?;
-        let out = RouteMessageBuilder::<Ipv6Addr>::new()
-            .output_interface(index)
-            .priority(metric);
-        handle.route().add(out.build()).execute().await
-    })?;
-    Ok(device)
-}
-
-fn explain(error: io::Error) -> io::Error {
-    let remedy = match error.kind() {
-        io::ErrorKind::PermissionDenied => {
-            "/dev/net/tun may not be opened: `sudo chmod 666 /dev/net/tun` (its usual mode), or \
-             run as root"
-        }
-        io::ErrorKind::NotFound => "/dev/net/tun does not exist: `sudo modprobe tun`",
-        _ => return error,
-    };
-    io::Error::new(error.kind(), remedy)
-}
-
-pub(crate) fn loopback_up() -> io::Result<()> {
-    netlink(async |handle| {
-        handle
-            .link()
-            .set(LinkUnspec::new_with_index(1).up().build())
-            .execute()
-            .await
-    })
-}
-
-/// Talks rtnetlink inside the calling thread's namespace.
-pub(crate) fn netlink<T>(
-    talk: impl AsyncFnOnce(rtnetlink::Handle) -> Result<T, rtnetlink::Error>,
-) -> io::Result<T> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    runtime.block_on(async {
-        let (connection, handle, _) = rtnetlink::new_connection()?;
-        tokio::spawn(connection);
-        talk(handle).await.map_err(io::Error::other)
-    })
 }

@@ -132,6 +132,12 @@ impl Lab {
         self.internet.route(address, &self.sites[site].links[link]);
     }
 
+    /// Processor time of all links together.
+    pub fn emulation(&self) -> Duration {
+        let links = self.sites.iter().flat_map(|site| &site.links);
+        links.map(|access| access.used()).sum()
+    }
+
     /// Every packet that an ISP saw and should not have.
     pub fn cleartext(&self) -> Vec<String> {
         let mut seen = Vec::new();

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::thread;
 
 use nix::sched::{CloneFlags, setns, unshare};
+use rtnetlink::LinkUnspec;
 
 use crate::sys;
 
@@ -18,7 +19,7 @@ impl Namespace {
     pub fn new() -> io::Result<Self> {
         let file = thread::spawn(|| {
             unshare(CloneFlags::CLONE_NEWNET)?;
-            crate::internet::loopback_up()?;
+            loopback_up()?;
             File::open("/proc/thread-self/ns/net")
         });
         let file = file
@@ -80,4 +81,28 @@ impl Namespace {
         let (path, value) = (format!("/proc/sys/{name}"), value.to_owned());
         self.enter(move || fs::write(path, value))
     }
+}
+
+fn loopback_up() -> io::Result<()> {
+    netlink(async |handle| {
+        handle
+            .link()
+            .set(LinkUnspec::new_with_index(1).up().build())
+            .execute()
+            .await
+    })
+}
+
+/// Talks rtnetlink inside the calling thread's namespace.
+pub(crate) fn netlink<T>(
+    talk: impl AsyncFnOnce(rtnetlink::Handle) -> Result<T, rtnetlink::Error>,
+) -> io::Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let (connection, handle, _) = rtnetlink::new_connection()?;
+        tokio::spawn(connection);
+        talk(handle).await.map_err(io::Error::other)
+    })
 }

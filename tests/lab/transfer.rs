@@ -35,6 +35,10 @@ pub struct Transfer {
     pub bound: bool,
     /// The listener listens on its site address, not on the wildcard.
     pub listen_on_site: bool,
+    /// The opener's socket is IPv6 and connects to `::ffff:<the IPv4 address>`.
+    pub mapped: bool,
+    /// The listener takes both families, on `[::]`.
+    pub dual_stack: bool,
     pub port: u16,
     pub seed: u64,
 }
@@ -48,6 +52,8 @@ impl Transfer {
             opener_sends: true,
             bound: false,
             listen_on_site: false,
+            mapped: false,
+            dual_stack: false,
             port: 7000,
             seed: 1,
         }
@@ -188,18 +194,19 @@ fn accept(
     count: &AtomicU64,
     ready: &std::sync::mpsc::SyncSender<()>,
 ) -> End {
-    let any: IpAddr = match transfer.family {
+    let ip = match transfer.family {
+        _ if transfer.listen_on_site => address.ip(),
+        _ if transfer.dual_stack => Ipv6Addr::UNSPECIFIED.into(),
         Family::V4 => Ipv4Addr::UNSPECIFIED.into(),
         Family::V6 => Ipv6Addr::UNSPECIFIED.into(),
     };
-    let ip = if transfer.listen_on_site {
-        address.ip()
-    } else {
-        any
-    };
+    let address = SocketAddr::new(ip, address.port());
     let listener = socket(transfer.mptcp, address)?;
+    if transfer.dual_stack {
+        listener.set_only_v6(false)?;
+    }
     listener.set_reuse_address(true)?;
-    listener.bind(&SocketAddr::new(ip, address.port()).into())?;
+    listener.bind(&address.into())?;
     listener.listen(8)?;
     ready.send(()).map_err(io::Error::other)?;
     let (stream, _) = listener.accept()?;
@@ -208,6 +215,12 @@ fn accept(
 }
 
 fn open(transfer: &Transfer, from: SocketAddr, to: SocketAddr, count: &AtomicU64) -> End {
+    let [from, to] = [from, to].map(|address| match address.ip() {
+        IpAddr::V4(v4) if transfer.mapped => {
+            SocketAddr::new(v4.to_ipv6_mapped().into(), address.port())
+        }
+        _ => address,
+    });
     let stream = socket(transfer.mptcp, to)?;
     if transfer.bound {
         stream.bind(&from.into())?;

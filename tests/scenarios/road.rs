@@ -166,6 +166,11 @@ fn ipv6_inside_and_outside_is_as_good() {
 }
 
 #[test]
+fn unequal_links_are_as_good_under_ipv6() {
+    share(&unequal(), Family::V6, 0.90, 120);
+}
+
+#[test]
 fn every_kind_of_socket_gets_exactly_one_subflow_per_path() {
     if !lab_can_run() {
         return;
@@ -189,6 +194,42 @@ fn every_kind_of_socket_gets_exactly_one_subflow_per_path() {
                     opener.name
                 );
                 assert_eq!(by_path, vec![1; paths]);
+            }
+        }
+        assert_eq!(lab.cleartext(), Vec::<String>::new(), "cleartext at an ISP");
+    }
+}
+
+/// IPv4 through IPv6 sockets, as many programs have it nowadays.
+#[test]
+fn a_v4_mapped_client_and_a_dual_stack_listener_get_one_subflow_per_path() {
+    if !lab_can_run() {
+        return;
+    }
+    for paths in [1, 2, 3, 8] {
+        let mut lab = Lab::two_sites(&vec![Isp::new(40, 10); paths]).unwrap();
+        lab.start().unwrap();
+        for (opener, acceptor) in [(0, 1), (1, 0)] {
+            for (mapped, dual_stack) in [(true, false), (false, true), (true, true)] {
+                for (bound, opener_sends) in [(false, true), (true, false)] {
+                    let transfer = Transfer {
+                        mapped,
+                        dual_stack,
+                        bound,
+                        opener_sends,
+                        ..Transfer::of(4)
+                    };
+                    let (opener, acceptor) = (&lab.sites[opener], &lab.sites[acceptor]);
+                    let outcome = run(&transfer, opener, acceptor);
+                    let by_path = subflows_by_path(&outcome, opener, acceptor, Family::V4);
+                    println!(
+                        "{paths} paths, {} opens, mapped {mapped}, dual stack {dual_stack}, \
+                         bound {bound}: {by_path:?}",
+                        opener.name
+                    );
+                    assert_eq!(by_path, vec![1; paths]);
+                    assert!(outcome.mptcp, "it was plain TCP");
+                }
             }
         }
         assert_eq!(lab.cleartext(), Vec::<String>::new(), "cleartext at an ISP");
