@@ -12,12 +12,14 @@
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::AsFd;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use lab::internet::Access;
 use lab::laboratory::Family;
 use lab::namespace::Namespace;
 use lab::programs::{have, lab_can_run};
-use lab::transfer::{self, Transfer};
+use lab::transfer::{self, Progress, Transfer};
 use lab::{Isp, Lab};
 use nix::poll::{PollFd, PollFlags, poll};
 use pathweaved::carrier::udp::{BindTo, Inbox, Offload, UdpSocket};
@@ -225,12 +227,16 @@ fn marks_of_congestion_on_the_carrier_reach_the_sender_of_the_stream() {
     }
 }
 
-/// One of the kernel's TCP counters in a namespace.
+/// One of the kernel's further TCP counters in a namespace.
 fn counter(namespace: &Namespace, name: &str) -> u64 {
-    let text = namespace.shell("cat /proc/net/netstat");
+    column(&namespace.shell("cat /proc/net/netstat"), "TcpExt:", name)
+}
+
+/// A line of names, and below it a line of values.
+fn column(text: &str, table: &str, name: &str) -> u64 {
     let lines: Vec<Vec<_>> = text
         .lines()
-        .filter(|line| line.starts_with("TcpExt:"))
+        .filter(|line| line.starts_with(table))
         .map(|line| line.split(' ').collect())
         .collect();
     let place = lines[0].iter().position(|word| *word == name).unwrap();
@@ -296,4 +302,70 @@ fn what_takes_a_device_away_in_bulk_costs_no_processor_and_traffic_resumes() {
         assert!(!stalled || busy < 0.05, "{harm}: it spins");
         near.home.wait_until_all_up();
     }
+}
+
+/// Megabytes to move; `PATHWEAVE_BULK_MB=10000` is the long version.
+fn bulk() -> u64 {
+    let asked = std::env::var("PATHWEAVE_BULK_MB").ok();
+    asked.and_then(|text| text.parse().ok()).unwrap_or(1000)
+}
+
+#[test]
+fn a_long_transfer_over_bad_unequal_links_is_intact_to_the_last_checksum() {
+    if !lab_can_run() {
+        return;
+    }
+    let isps = [(500, 4), (300, 6), (150, 8)];
+    let mut lab = Lab::two_sites(&isps.map(|(rate, delay)| Isp::new(rate, delay))).unwrap();
+    for site in &lab.sites {
+        // cubic takes each loss for congestion: it would test patience.
+        let bbr = site
+            .namespace()
+            .set_sysctl("net/ipv4/tcp_congestion_control", "bbr");
+        if let Err(error) = bbr {
+            println!("no bbr on this machine ({error}): slower");
+        }
+    }
+    lab.start().unwrap();
+    let transfer = Transfer::of(bulk());
+    // Once it has begun: a handshake that loses its last ACK *and* its first data is plain TCP.
+    let worse = |_: &Progress| {
+        lab.sites
+            .iter()
+            .flat_map(|site| &site.links)
+            .for_each(spoil)
+    };
+    let outcome = transfer::run(&transfer, &lab.sites[0], &lab.sites[1], worse).unwrap();
+    let paths = &lab.sites[0].home.status().unwrap().peers[0].paths;
+    let sent: Vec<_> = paths.iter().map(|path| path.tx_bytes / 1_000_000).collect();
+    println!(
+        "{} MB in {:?}, {:.0} Mbit/s, per path {sent:?} MB, longest stall {:?}",
+        bulk(),
+        outcome.duration,
+        outcome.rate(),
+        outcome.longest_stall()
+    );
+    assert!(outcome.intact && outcome.mptcp);
+    for site in &lab.sites {
+        for name in ["InCsumErrors", "InErrs"] {
+            let bad = snmp(site.namespace(), name);
+            assert_eq!(bad, 0, "{}: TCP counted {name}", site.name);
+        }
+        let dropped = site.home.status().unwrap().peers[0]
+            .paths
+            .iter()
+            .map(|p| p.dropped.malformed)
+            .sum::<u64>();
+        assert_eq!(dropped, 0, "{}: malformed inner packets", site.name);
+    }
+}
+
+/// Each packet passes two such lines: 0.5 % in all.
+fn spoil(link: &Arc<Access>) {
+    link.set(|line| (line.loss, line.duplicate, line.reorder) = (0.0025, 0.0025, 0.0025));
+}
+
+/// One of TCP's counters of /proc/net/snmp.
+fn snmp(namespace: &Namespace, name: &str) -> u64 {
+    column(&namespace.shell("cat /proc/net/snmp"), "Tcp:", name)
 }
