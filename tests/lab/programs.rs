@@ -1,7 +1,10 @@
 //! Real programs in a site's namespace; a test whose program is missing says so and is skipped.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::Path;
+use std::process::{Child, ExitStatus, Stdio};
+
+use crate::namespace::Namespace;
 
 /// The program is installed; otherwise prints which package holds it.
 pub fn have(program: &str, package: &str) -> bool {
@@ -45,4 +48,30 @@ pub fn lab_can_run() -> bool {
             false
         }
     }
+}
+
+/// A program that runs until it is dropped, or has ended by itself.
+#[derive(Debug)]
+pub struct Background(Child);
+
+impl Background {
+    pub fn wait(&mut self) -> io::Result<ExitStatus> {
+        self.0.wait()
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        if self.0.kill().and_then(|()| self.0.wait()).is_err() {
+            eprintln!("process {} could not be ended", self.0.id());
+        }
+    }
+}
+
+/// Starts a program in a namespace; what it prints is lost.
+pub fn start(namespace: &Namespace, program: &str, arguments: &[&str]) -> Background {
+    let mut command = namespace.command(program).unwrap();
+    let command = command.args(arguments).env("WG_PROCESS_FOREGROUND", "1");
+    let command = command.stdout(Stdio::null()).stderr(Stdio::null());
+    Background(command.spawn().unwrap())
 }
