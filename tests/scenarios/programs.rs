@@ -10,9 +10,10 @@ use std::fs;
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
+use lab::enter;
 use lab::laboratory::{Family, outer};
 use lab::namespace::Namespace;
-use lab::programs::{have, lab_can_run};
+use lab::programs::{have, lab_can_run, skipped};
 use lab::transfer::{self, Transfer};
 use lab::{Isp, Lab};
 use pathweaved::control::Status;
@@ -74,13 +75,21 @@ fn rsync_moves_a_directory_over_all_paths() {
         fs::write(from.join(format!("file-{file}")), content).unwrap();
     }
     let config = folder.path().join("rsyncd.conf");
+    // Root may choose its server's user; in a user namespace there is nobody to become, and the
+    // server must not even take itself for root.
+    let (unshare, user): (&[&str], _) = if enter::inside() {
+        (&["unshare", "--user"], "")
+    } else {
+        (&["env"], "uid = 0\ngid = 0\n")
+    };
     let module = format!(
-        "use chroot = no\nuid = 0\ngid = 0\n[to]\npath = {}\nread only = no\n",
+        "use chroot = no\n{user}[to]\npath = {}\nread only = no\n",
         to.display()
     );
     fs::write(&config, module).unwrap();
     let config = format!("--config={}", config.display());
-    let arguments = [
+    let server = [
+        "mptcpize",
         "run",
         "rsync",
         "--daemon",
@@ -88,7 +97,8 @@ fn rsync_moves_a_directory_over_all_paths() {
         "--port=8730",
         &config,
     ];
-    let _server = start(lab.sites[1].namespace(), "mptcpize", &arguments);
+    let arguments = [&unshare[1..], &server].concat();
+    let _server = start(lab.sites[1].namespace(), unshare[0], &arguments);
     std::thread::sleep(Duration::from_millis(500));
     let source = format!("{}/", from.display());
     let target = "rsync://10.213.2.1:8730/to/";
@@ -236,6 +246,12 @@ impl Foreign {
 
 fn foreign_wireguard(role: Role, prefix: &str) {
     if !(lab_can_run() && have("wireguard-go", "wireguard-go") && have("wg", "wireguard-tools")) {
+        return;
+    }
+    if let Err(error) = fs::create_dir_all("/run/wireguard") {
+        skipped(&format!(
+            "wireguard-go has no /run/wireguard ({error}): run as root"
+        ));
         return;
     }
     let mut lab = Lab::two_sites(&[Isp::new(4, 20); 3]).unwrap();
