@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 
+use nix::mount::{MsFlags, mount};
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
 use nix::unistd::{getegid, geteuid};
@@ -51,16 +52,22 @@ pub fn check() -> Result<(), Missing> {
 /// exit code. With it: does nothing. Many tests may call this at once: the program as a whole
 /// runs again, not once for each of them.
 pub fn enter() -> Result<(), Missing> {
-    static DOOR: Mutex<()> = Mutex::new(());
-    let _one_at_a_time = DOOR.lock().unwrap_or_else(PoisonError::into_inner);
+    static ENTERED: Mutex<bool> = Mutex::new(false);
+    let mut entered = ENTERED.lock().unwrap_or_else(PoisonError::into_inner);
     check()?;
-    let inside = std::env::var_os(INSIDE).is_some();
-    if inside && prctl::set_pdeathsig(Signal::SIGKILL).is_err() {
+    if inside() && prctl::set_pdeathsig(Signal::SIGKILL).is_err() {
         // Whoever kills the one outside kills the one inside too.
     }
+    if *entered {
+        return Ok(());
+    }
     match Namespace::new() {
-        Ok(_) => return Ok(()),
-        Err(error) if inside => {
+        Ok(_) => {
+            *entered = true;
+            furnish();
+            return Ok(());
+        }
+        Err(error) if inside() => {
             let text = format!("the user namespace gives no root ({error}): run as root");
             return Err(Missing(text));
         }
@@ -74,6 +81,19 @@ pub fn enter() -> Result<(), Missing> {
         ))
     })?;
     std::process::exit(code);
+}
+
+/// This runs as root of a user namespace of the lab's own, where there is one user and one group.
+pub fn inside() -> bool {
+    std::env::var_os(INSIDE).is_some()
+}
+
+/// Programs that think they are root keep their sockets in /run, which is not ours to write.
+fn furnish() {
+    let nothing: Option<&str> = None;
+    if inside() && mount(nothing, "/run", Some("tmpfs"), MsFlags::empty(), nothing).is_err() {
+        // The tests of such programs look themselves.
+    }
 }
 
 /// `unshare --map-root-user`: the child waits for its maps, then runs this program.

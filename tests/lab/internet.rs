@@ -1,4 +1,4 @@
-//! The ISPs: a [`Port`] per link, a thread that serves it, a router in the middle.
+//! The ISPs: a `Port` per link, a thread that serves it, a router in the middle.
 
 use std::collections::HashMap;
 use std::io;

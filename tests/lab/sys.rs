@@ -30,12 +30,13 @@ pub fn run_inside(command: &mut Command, namespace: &File) -> io::Result<()> {
     Ok(())
 }
 
-/// The command will run as root of a user namespace and a network namespace of its own.
+/// The command will run as root of a user namespace, with a network and mounts of its own.
 pub fn run_as_namespace_root(command: &mut Command) {
     // SAFETY: unshare is an async-signal-safe system call; nothing is allocated.
     unsafe {
         command.pre_exec(|| {
-            unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNET)?;
+            let network_and_mounts = CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS;
+            unshare(CloneFlags::CLONE_NEWUSER | network_and_mounts)?;
             Ok(())
         });
     }

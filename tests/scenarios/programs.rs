@@ -9,6 +9,7 @@
 use std::fs;
 use std::time::Duration;
 
+use lab::enter;
 use lab::programs::{have, lab_can_run, start};
 use lab::{Isp, Lab};
 use pathweaved::control::Status;
@@ -48,13 +49,21 @@ fn rsync_moves_a_directory_over_all_paths() {
         fs::write(from.join(format!("file-{file}")), content).unwrap();
     }
     let config = folder.path().join("rsyncd.conf");
+    // Root may choose its server's user; in a user namespace there is nobody to become, and the
+    // server must not even take itself for root.
+    let (unshare, user): (&[&str], _) = if enter::inside() {
+        (&["unshare", "--user"], "")
+    } else {
+        (&["env"], "uid = 0\ngid = 0\n")
+    };
     let module = format!(
-        "use chroot = no\nuid = 0\ngid = 0\n[to]\npath = {}\nread only = no\n",
+        "use chroot = no\n{user}[to]\npath = {}\nread only = no\n",
         to.display()
     );
     fs::write(&config, module).unwrap();
     let config = format!("--config={}", config.display());
-    let arguments = [
+    let server = [
+        "mptcpize",
         "run",
         "rsync",
         "--daemon",
@@ -62,7 +71,8 @@ fn rsync_moves_a_directory_over_all_paths() {
         "--port=8730",
         &config,
     ];
-    let _server = start(lab.sites[1].namespace(), "mptcpize", &arguments);
+    let arguments = [&unshare[1..], &server].concat();
+    let _server = start(lab.sites[1].namespace(), unshare[0], &arguments);
     std::thread::sleep(Duration::from_millis(500));
     let source = format!("{}/", from.display());
     let target = "rsync://10.213.2.1:8730/to/";

@@ -143,7 +143,13 @@ fn share(isps: &[Isp], family: Family, least: f64, megabytes: u64) {
             assert_eq!(by_path, vec![1; isps.len()], "one subflow per path");
             assert!(
                 rate >= least * sum,
-                "{rate:.1} of {sum:.1} Mbit/s is under {least}"
+                "{rate:.1} of {sum:.1} Mbit/s is under {least}; Mbit/s in each tenth of a second: \
+                 {:?}",
+                outcome
+                    .timeline
+                    .iter()
+                    .map(|bytes| bytes * 80 / 1_000_000)
+                    .collect::<Vec<_>>()
             );
         }
     }

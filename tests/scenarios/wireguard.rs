@@ -7,12 +7,13 @@
     reason = "a test: what is missing shall fail it"
 )]
 
+use std::fs;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use lab::laboratory::{Family, outer};
 use lab::namespace::Namespace;
-use lab::programs::{Background, have, lab_can_run, start};
+use lab::programs::{Background, have, lab_can_run, skipped, start};
 use lab::transfer::{self, Transfer};
 use lab::{Isp, Lab};
 
@@ -138,8 +139,21 @@ impl Foreign {
     }
 }
 
-fn foreign_wireguard(role: Role, prefix: &str) {
+fn can_run() -> bool {
     if !(lab_can_run() && have("wireguard-go", "wireguard-go") && have("wg", "wireguard-tools")) {
+        return false;
+    }
+    let sockets = fs::create_dir_all("/run/wireguard");
+    if let Err(error) = &sockets {
+        skipped(&format!(
+            "wireguard-go has no /run/wireguard ({error}): run as root"
+        ));
+    }
+    sockets.is_ok()
+}
+
+fn foreign_wireguard(role: Role, prefix: &str) {
+    if !can_run() {
         return;
     }
     let mut lab = Lab::two_sites(&[Isp::new(4, 20); 3]).unwrap();
@@ -207,7 +221,7 @@ fn version() -> String {
 
 #[test]
 fn plain_wireguard_with_its_offloads_carries_bulk_at_both_mtus_over_both_families() {
-    if !(lab_can_run() && have("wireguard-go", "wireguard-go") && have("wg", "wireguard-tools")) {
+    if !can_run() {
         return;
     }
     for (outside, mtu) in [
