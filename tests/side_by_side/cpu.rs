@@ -37,7 +37,7 @@ impl Moment {
 }
 
 /// Nanoseconds on a CPU of all threads of a process (Documentation/scheduler/sched-stats.rst).
-fn on_cpu(pid: u32) -> Duration {
+pub fn on_cpu(pid: u32) -> Duration {
     let threads = fs::read_dir(format!("/proc/{pid}/task"));
     let of = |thread: fs::DirEntry| {
         let text = fs::read_to_string(thread.path().join("schedstat")).ok()?;

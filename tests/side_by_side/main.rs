@@ -17,6 +17,7 @@ mod load;
 mod machine;
 mod pathweave;
 mod plot;
+mod scale;
 mod small;
 mod table;
 mod wire;
@@ -40,6 +41,9 @@ struct Arguments {
     /// Only these contenders, as the table names them.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
+    /// Instead: what idle paths to 1, 10 and 100 peers cost.
+    #[arg(long)]
+    scale: bool,
     /// Where table and plot are written.
     #[arg(long, default_value = "target/side-by-side")]
     results: PathBuf,
@@ -48,6 +52,10 @@ struct Arguments {
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     lab::enter::check().map_err(|missing| anyhow::anyhow!("{missing}"))?;
+    if arguments.scale {
+        print!("{}", scale::table()?);
+        return Ok(());
+    }
     let chosen = |kind: &Kind| arguments.only.is_empty() || arguments.only.contains(&kind.name());
     let mut contenders = Vec::new();
     let mut absent = Vec::new();

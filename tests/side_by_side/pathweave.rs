@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use lab::daemon::Home;
+use lab::namespace::Namespace;
 use pathweaved::names::PrivateKey;
 
 use crate::contender::Running;
@@ -16,16 +17,8 @@ pub fn start(wire: &Wire, links: u8, folder: &Path) -> anyhow::Result<(Home, Vec
     let mut homes = Vec::new();
     for (id, (name, namespace)) in (1..).zip([("near", &wire.near), ("far", &wire.far)]) {
         let key = PrivateKey::from_bytes([id; 32]);
-        let folder = folder.join(name);
-        fs::create_dir(&folder)?;
-        let file = folder.join("private.key");
-        fs::write(&file, key.to_text().as_str())?;
-        fs::set_permissions(&file, fs::Permissions::from_mode(0o600))?;
         fleet += &describe(name, id, &key, links);
-        homes.push(Home {
-            namespace: namespace.clone(),
-            folder,
-        });
+        homes.push(home(namespace, folder, name, &key)?);
     }
     fs::write(folder.join("fleet.toml"), fleet)?;
     let mut running = Vec::new();
@@ -34,6 +27,24 @@ pub fn start(wire: &Wire, links: u8, folder: &Path) -> anyhow::Result<(Home, Vec
     }
     homes.iter().for_each(|home| drop(home.wait_until_all_up()));
     Ok((homes.remove(0), running))
+}
+
+/// A daemon's folder below that of its fleet file, with its key in it.
+pub fn home(
+    namespace: &Namespace,
+    folder: &Path,
+    name: &str,
+    key: &PrivateKey,
+) -> std::io::Result<Home> {
+    let folder = folder.join(name);
+    fs::create_dir(&folder)?;
+    let file = folder.join("private.key");
+    fs::write(&file, key.to_text().as_str())?;
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600))?;
+    Ok(Home {
+        namespace: namespace.clone(),
+        folder,
+    })
 }
 
 fn describe(name: &str, id: u8, key: &PrivateKey, links: u8) -> String {

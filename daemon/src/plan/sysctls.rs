@@ -9,6 +9,11 @@ use super::PathUse;
 
 /// `tcp_rmem` and `tcp_wmem` grow to at least this: 1 Gbit/s at 60 ms, twice.
 const TCP_BUFFER: u64 = 16 << 20;
+/// What a receiver begins with. From the usual 128 kB, MPTCP's window grows more slowly than the
+/// subflows' together: what is beyond it is dropped after TCP has acknowledged it
+/// (`MPTcpExtNoDSSInWindow`), and MPTCP repeats it a fragment per timeout: a stall of seconds,
+/// one second after the start, in one of five transfers over unequal paths. A limit, not memory.
+const FIRST_RECEIVE_BUFFER: u64 = 8 << 20;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sysctl {
@@ -21,8 +26,8 @@ pub struct Sysctl {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SysctlValue {
     Exactly(&'static str),
-    /// The third word is raised to this, never lowered.
-    ThirdAtLeast(u64),
+    /// Each word is raised to this, never lowered.
+    AtLeast([u64; 3]),
 }
 
 /// How long a changed value stays if nobody puts it back.
@@ -39,14 +44,15 @@ impl SysctlValue {
     pub fn wanted(&self, now: &str) -> Option<String> {
         match self {
             Self::Exactly(value) => (now != *value).then(|| (*value).to_owned()),
-            Self::ThirdAtLeast(least) => {
-                let mut words: Vec<_> = now.split(' ').map(str::to_owned).collect();
-                let third = words.get_mut(2)?;
-                if third.parse::<u64>().ok()? >= *least {
-                    return None;
-                }
-                *third = least.to_string();
-                Some(words.join(" "))
+            Self::AtLeast(least) => {
+                let now: Vec<u64> = now
+                    .split(' ')
+                    .map(str::parse)
+                    .collect::<Result<_, _>>()
+                    .ok()?;
+                let wanted: Vec<_> = now.iter().zip(least).map(|(a, b)| *a.max(b)).collect();
+                let words = || wanted.iter().map(u64::to_string).collect::<Vec<_>>();
+                (wanted != now && wanted.len() == least.len()).then(|| words().join(" "))
             }
         }
     }
@@ -76,8 +82,14 @@ fn machine() -> Vec<Sysctl> {
             "net/mptcp/syn_retrans_before_tcp_fallback",
             SysctlValue::Exactly("255"),
         ),
-        sysctl("net/ipv4/tcp_rmem", SysctlValue::ThirdAtLeast(TCP_BUFFER)),
-        sysctl("net/ipv4/tcp_wmem", SysctlValue::ThirdAtLeast(TCP_BUFFER)),
+        sysctl(
+            "net/ipv4/tcp_rmem",
+            SysctlValue::AtLeast([0, FIRST_RECEIVE_BUFFER, TCP_BUFFER]),
+        ),
+        sysctl(
+            "net/ipv4/tcp_wmem",
+            SysctlValue::AtLeast([0, 0, TCP_BUFFER]),
+        ),
     ]
 }
 
@@ -95,4 +107,20 @@ pub fn of_device(device: &InterfaceName) -> [Sysctl; 2] {
         // No link-local address: nothing but our routes may use the tunnel.
         sysctl(format!("net/ipv6/conf/{device}/addr_gen_mode"), "1"),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buffers_are_raised_word_by_word_and_never_lowered() {
+        let least = SysctlValue::AtLeast([0, 8, 16]);
+        assert_eq!(least.wanted("4 2 6").as_deref(), Some("4 8 16"));
+        assert_eq!(least.wanted("4 9 6").as_deref(), Some("4 9 16"));
+        assert_eq!(least.wanted("4 8 16"), None);
+        assert_eq!(least.wanted("5 9 17"), None);
+        assert_eq!(least.wanted("5 9"), None, "not what we know");
+        assert_eq!(least.wanted("many words here"), None);
+    }
 }
