@@ -163,7 +163,9 @@ impl Session {
 
     /// `out` has room for the datagram, and never less than 148 bytes.
     pub fn open(&mut self, datagram: &[u8], source: IpAddr, out: &mut [u8]) -> Outcome {
-        if out.len() < datagram.len().max(LEAST_ROOM) || is_spent(datagram) {
+        // To boringtun an empty datagram is a question for what waits: see `release`.
+        let foreign = datagram.is_empty() || is_spent(datagram);
+        if foreign || out.len() < datagram.len().max(LEAST_ROOM) {
             return Outcome::Refused;
         }
         let opened = outcome(self.tunn.decapsulate(Some(source), datagram, out));

@@ -343,3 +343,5 @@ fn is_valid(packet: &[u8], tcp: usize) -> bool {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod wire;
