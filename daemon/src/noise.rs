@@ -146,19 +146,12 @@ impl Session {
         self.tunn.time_since_last_handshake()
     }
 
-    /// Without a key the packet waits (256 at most) and a handshake begins. `out` has room for
-    /// the packet and 32 bytes, and never less than 148.
-    pub fn seal(&mut self, packet: &[u8], out: &mut [u8]) -> Outcome {
-        if out.len() < (packet.len() + 32).max(LEAST_ROOM) {
-            return Outcome::Refused;
+    /// Begins a batch. Whether there is a key is asked once, not per packet: it reads the clock.
+    pub fn sealer(&mut self) -> Sealer<'_> {
+        Sealer {
+            has_key: self.is_established(),
+            session: self,
         }
-        if !self.is_established() {
-            if self.waiting == MOST_WAITING {
-                return Outcome::Refused;
-            }
-            self.waiting += 1;
-        }
-        outcome(self.tunn.encapsulate(packet, out))
     }
 
     /// `out` has room for the datagram, and never less than 148 bytes.
@@ -204,6 +197,34 @@ impl Session {
             self.waiting = 0;
         }
         outcome(result)
+    }
+}
+
+/// A session that seals the packets of one batch.
+#[derive(Debug)]
+pub struct Sealer<'a> {
+    session: &'a mut Session,
+    has_key: bool,
+}
+
+impl Sealer<'_> {
+    pub fn has_key(&self) -> bool {
+        self.has_key
+    }
+
+    /// Without a key the packet waits (256 at most) and a handshake begins. `out` has room for
+    /// the packet and 32 bytes, and never less than 148.
+    pub fn seal(&mut self, packet: &[u8], out: &mut [u8]) -> Outcome {
+        if out.len() < (packet.len() + 32).max(LEAST_ROOM) {
+            return Outcome::Refused;
+        }
+        if !self.has_key {
+            if self.session.waiting == MOST_WAITING {
+                return Outcome::Refused;
+            }
+            self.session.waiting += 1;
+        }
+        outcome(self.session.tunn.encapsulate(packet, out))
     }
 }
 

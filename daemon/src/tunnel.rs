@@ -115,10 +115,11 @@ impl Tunnel {
     /// What finds no room is dropped and counted; with both batches of one size nothing is.
     pub fn seal(&self, plain: &mut Plain, out: &mut Row) {
         let mut session = self.session();
+        let mut sealer = session.sealer();
         let mut bytes = 0;
         for (slot, length) in plain.packets_mut() {
             let packet = self.padded(slot, length);
-            match session.seal(packet, out.spare()) {
+            match sealer.seal(packet, out.spare()) {
                 Outcome::Datagram(sealed) => {
                     out.commit(sealed, self.mark(packet));
                     bytes += length;
@@ -133,10 +134,11 @@ impl Tunnel {
     /// Seals one packet of the daemon's own. Nothing is queued when there is no session.
     pub fn seal_control(&self, packet: &[u8], out: &mut [u8]) -> Option<usize> {
         let mut session = self.session();
-        if !session.is_established() {
+        let mut sealer = session.sealer();
+        if !sealer.has_key() {
             return None;
         }
-        datagram(session.seal(packet, out))
+        datagram(sealer.seal(packet, out))
     }
 
     /// A handshake initiation into `out`.

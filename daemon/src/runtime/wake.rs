@@ -9,6 +9,8 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
+use crate::sys;
+
 /// Enough for the engines, which keep their buffers on the heap.
 const STACK: usize = 256 << 10;
 
@@ -30,7 +32,12 @@ impl Stoppable {
         )?);
         let inside = Wake(wake.clone());
         let builder = std::thread::Builder::new().name(name).stack_size(STACK);
-        let thread = builder.spawn(move || work(&inside))?;
+        let thread = builder.spawn(move || {
+            if let Err(error) = sys::schedule_in_batches() {
+                tracing::debug!(%error, "the data plane keeps the usual scheduling");
+            }
+            work(&inside);
+        })?;
         Ok(Self {
             wake,
             thread: Some(thread),
