@@ -27,6 +27,9 @@ use super::story::say;
 
 /// How often traffic is looked at, and boringtun's timers are served.
 const LOOK: Duration = Duration::from_millis(100);
+/// What paths say and want is gathered this long before it is acted upon: of hundreds of paths
+/// there is always one.
+const GATHER: Duration = Duration::from_millis(5);
 const SECOND: Duration = Duration::from_secs(1);
 /// Changes in the kernel are awaited this long together before they are looked at.
 const SETTLE: Duration = Duration::from_millis(100);
@@ -58,6 +61,7 @@ pub struct Supervisor {
 /// When the regular chores are due.
 #[derive(Debug)]
 struct Due {
+    traffic: Instant,
     second: Instant,
     resolve: Instant,
     look_at_kernel: Instant,
@@ -86,6 +90,7 @@ impl Supervisor {
             stale: true,
             warnings: Vec::new(),
             due: Due {
+                traffic: now,
                 second: now,
                 resolve: now,
                 look_at_kernel: now,
@@ -100,20 +105,29 @@ impl Supervisor {
         mut questions: mpsc::Receiver<Ask>,
     ) -> Host {
         tracing::info!(site = %self.site.view().site.name, "running");
+        let mut wake = clock::now();
         loop {
-            let wake = self.turn(clock::now());
+            if clock::now() >= wake {
+                wake = self.turn(clock::now());
+            }
             tokio::select! {
                 heard = self.signals.next() => match heard {
                     Heard::Stop => break,
                     Heard::KernelChanged => {
                         let soon = clock::now() + SETTLE;
                         self.due.look_at_kernel = self.due.look_at_kernel.min(soon);
+                        wake = wake.min(soon);
                     }
                 },
                 Some(control) = control.recv() => {
-                    self.site.handle_control(control.path, &control.packet, clock::now());
+                    let now = clock::now();
+                    self.site.handle_control(control.path, &control.packet, now);
+                    wake = wake.min(now + GATHER);
                 }
-                Some(ask) = questions.recv() => self.answer(ask),
+                Some(ask) = questions.recv() => {
+                    self.answer(ask);
+                    wake = clock::now();
+                }
                 Some(resolved) = self.resolved.1.recv() => self.use_endpoint(&resolved),
                 () = tokio::time::sleep_until(wake.into()) => {}
             }
@@ -123,7 +137,10 @@ impl Supervisor {
 
     /// Everything that is due now; gives back when the next thing is.
     fn turn(&mut self, now: Instant) -> Instant {
-        self.look_at_traffic(now);
+        if self.due.traffic <= now {
+            self.due.traffic = now + LOOK;
+            self.look_at_traffic(now);
+        }
         if self.due.look_at_kernel <= now {
             self.due.look_at_kernel = now + PATROL;
             self.look_at_kernel();
@@ -143,12 +160,15 @@ impl Supervisor {
         if self.stale || self.planned != uses {
             self.reconcile(uses);
         }
-        let machine = self.site.poll_timeout().map_or(now + LOOK, |(at, _)| at);
-        // Not before a millisecond has passed: a timeout of the past must not spin.
+        let machine = self
+            .site
+            .poll_timeout()
+            .map_or(self.due.traffic, |(at, _)| at);
+        // Not at once: what many paths want at nearly the same time is done together.
         machine
             .min(self.due.look_at_kernel)
-            .min(now + LOOK)
-            .max(now + Duration::from_millis(1))
+            .min(self.due.traffic)
+            .max(now + GATHER)
     }
 
     fn look_at_traffic(&mut self, now: Instant) {
