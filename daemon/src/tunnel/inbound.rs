@@ -1,7 +1,7 @@
 //! From datagrams to inner packets: authenticity is the session's business, the source check and
 //! the daemon's own packets are ours.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::MutexGuard;
 
 use crate::noise::{Outcome, Session};
@@ -34,11 +34,18 @@ pub enum Opened<'a> {
     Nothing,
 }
 
-/// A tunnel with its lock held, to open the datagrams of one batch.
+/// A tunnel with its lock held, to open the datagrams of one batch. What all of them have in
+/// common is done once: they mostly come from one place, and carry packets of one source.
 #[derive(Debug)]
 pub struct Opener<'a> {
     tunnel: &'a Tunnel,
     session: MutexGuard<'a, Session>,
+    /// Where the far end is known to be.
+    remote: Option<SocketAddr>,
+    /// An inner source that may come from the far end.
+    allowed: Option<IpAddr>,
+    heard: usize,
+    rx_bytes: usize,
 }
 
 impl Tunnel {
@@ -46,7 +53,18 @@ impl Tunnel {
         Opener {
             tunnel: self,
             session: self.session(),
+            remote: None,
+            allowed: None,
+            heard: 0,
+            rx_bytes: 0,
         }
+    }
+}
+
+impl Drop for Opener<'_> {
+    fn drop(&mut self) {
+        Counters::add(&self.tunnel.counters.heard, self.heard);
+        Counters::add(&self.tunnel.counters.rx_bytes, self.rx_bytes);
     }
 }
 
@@ -90,25 +108,32 @@ impl Opener<'_> {
         out.get(..length)
     }
 
-    fn heard_from(&self, source: SocketAddr) {
-        Counters::add(&self.tunnel.counters.heard, 1);
-        if self.tunnel.remote() != Some(source) {
+    fn heard_from(&mut self, source: SocketAddr) {
+        self.heard += 1;
+        if self.remote != Some(source) {
+            self.remote = Some(source);
             self.tunnel.set_remote(Some(source));
         }
     }
 
-    fn inspect<'b>(&self, packet: &'b mut [u8], mark: Ecn) -> Opened<'b> {
+    fn is_allowed(&mut self, source: IpAddr) -> bool {
+        if self.allowed == Some(source) {
+            return true;
+        }
+        let networks = &self.tunnel.parts.allowed;
+        let allowed = networks.iter().any(|network| network.contains(source));
+        self.allowed = allowed.then_some(source);
+        allowed
+    }
+
+    fn inspect<'b>(&mut self, packet: &'b mut [u8], mark: Ecn) -> Opened<'b> {
         let counters = &self.tunnel.counters;
         let parts = &self.tunnel.parts;
         let Some(header) = Header::of(packet) else {
             Counters::add(&counters.malformed, 1);
             return Opened::Nothing;
         };
-        if !parts
-            .allowed
-            .iter()
-            .any(|network| network.contains(header.source))
-        {
+        if !self.is_allowed(header.source) {
             Counters::add(&counters.wrong_source, 1);
             return Opened::Nothing;
         }
@@ -122,7 +147,7 @@ impl Opener<'_> {
             Counters::add(&counters.malformed, 1);
             return Opened::Nothing;
         }
-        Counters::add(&counters.rx_bytes, packet.len());
+        self.rx_bytes += packet.len();
         Opened::Packet(packet)
     }
 }
