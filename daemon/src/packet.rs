@@ -8,3 +8,6 @@ pub mod inner;
 pub mod ip;
 pub mod message;
 pub mod probe;
+
+#[cfg(test)]
+mod tests;

@@ -343,5 +343,3 @@ fn is_valid(packet: &[u8], tcp: usize) -> bool {
 
 #[cfg(test)]
 mod tests;
-#[cfg(test)]
-mod wire;
