@@ -1,3 +1,5 @@
+mod batches;
+
 use std::net::SocketAddr;
 
 use proptest::prelude::*;
