@@ -4,6 +4,7 @@
 
 use std::hint::black_box;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use pathweaved::names::{PathId, PathNumber, PrivateKey, SiteId};
@@ -219,5 +220,17 @@ fn look_up(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, split, coalesce, seal_and_open, look_up);
+/// The whole in half a minute.
+fn short() -> Criterion {
+    Criterion::default()
+        .warm_up_time(Duration::from_millis(500))
+        .measurement_time(Duration::from_secs(2))
+        .nresamples(10_000)
+}
+
+criterion_group! {
+    name = benches;
+    config = short();
+    targets = split, coalesce, seal_and_open, look_up
+}
 criterion_main!(benches);

@@ -5,7 +5,7 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
-use tun_rs::{DeviceBuilder, SyncDevice, VIRTIO_NET_HDR_LEN};
+use tun_rs::{DeviceBuilder, SyncDevice, VIRTIO_NET_HDR_LEN, VirtioNetHdr};
 
 use crate::names::InterfaceName;
 use crate::packet::batch::{LARGEST_PACKET, Plain};
@@ -150,7 +150,28 @@ impl TunReader {
         let (slots, lengths) = plain.spare();
         let superpacket = &mut self.superpacket;
         let count = tun.device.recv_multiple(superpacket, slots, lengths, 0)?;
+        if tun.offload {
+            let made = slots.iter_mut().take(count);
+            made.for_each(|packet| mend_udp_checksum(superpacket, packet));
+        }
         plain.commit(count);
         Ok(())
+    }
+}
+
+/// A UDP checksum that was left to us and comes to zero is sent as 0xffff: zero says that there
+/// is none, and over IPv6 the receiver drops it (RFC 768, RFC 8200 section 8.1). tun-rs leaves it.
+fn mend_udp_checksum(superpacket: &[u8], packet: &mut [u8]) {
+    const NEEDS_CSUM: u8 = 1;
+    const UDP: u16 = 6;
+    let Ok(header) = VirtioNetHdr::decode(superpacket) else {
+        return;
+    };
+    if header.flags & NEEDS_CSUM == 0 || header.csum_offset != UDP {
+        return;
+    }
+    let at = usize::from(header.csum_start) + usize::from(UDP);
+    if let Some(checksum @ [0, 0]) = packet.get_mut(at..at + 2) {
+        checksum.fill(0xff);
     }
 }

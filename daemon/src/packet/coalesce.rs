@@ -20,6 +20,9 @@ use super::inner::sum;
 
 /// Length of the virtio-net header in front of each packet (`struct virtio_net_hdr`).
 pub const HEADROOM: usize = 10;
+/// Segments of one superpacket. Whoever reads it from another TUN must find room for them all, and
+/// the kernel counts none of what came from a TUN (`tcp_gso_segment` lets it pass as it is).
+pub(super) const MOST_SEGMENTS: usize = 64;
 /// Flows with an open superpacket; for another one, the oldest is written.
 const FLOWS: usize = 8;
 const V4_HEADER: usize = 20;
@@ -227,6 +230,7 @@ impl Superpacket {
             && segment.may_be_merged()
             && segment.sequence == self.next_sequence
             && body.len() <= self.segment
+            && self.packets < MOST_SEGMENTS
             && self.packet().len() + body.len() <= LARGEST_PACKET
             && self.headers_agree(segment)
             && (self.packets > 1 || is_valid(self.packet(), self.tcp))

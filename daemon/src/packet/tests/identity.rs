@@ -110,6 +110,26 @@ proptest! {
     }
 
     #[test]
+    fn a_field_that_changes_parts_two_superpackets_of_one_connection(
+        whole in with_flags(vec![ACK]),
+        changed in 0..4,
+        by in 1u8..,
+    ) {
+        let mut next = whole.next();
+        match (changed, next.options.last_mut()) {
+            (0, _) => next.tos ^= by,
+            (1, _) => next.hop_limit ^= by,
+            // Timestamps tick, and data is mapped anew.
+            (2, Some(last)) => *last ^= by,
+            _ => next.window ^= u16::from(by),
+        }
+        let pieces = [whole.pieces(), next.pieces()];
+        let written = coalesce(&pieces.concat());
+        prop_assert_eq!(counts(&written), pieces.each_ref().map(Vec::len));
+        prop_assert_eq!(split_all(&written), pieces.concat());
+    }
+
+    #[test]
     fn superpackets_of_one_connection_in_a_row_come_out_in_that_order(whole in data()) {
         let (next, after) = (whole.next(), whole.next().next());
         let pieces = [&whole, &next, &after].map(Superpacket::pieces).concat();
@@ -121,6 +141,15 @@ proptest! {
         let ended = short || whole.flags & PSH != 0;
         prop_assert!(!ended || written.len() == 3, "{:?}", counts(&written));
     }
+}
+
+#[test]
+fn more_segments_than_a_reader_has_room_for_become_several_superpackets() {
+    let mut whole = Superpacket::of(false, 0, 100);
+    whole.body = 100 * 120;
+    let written = coalesce(&whole.pieces());
+    assert_eq!(counts(&written), [64, 56]);
+    assert_eq!(split_all(&written), whole.pieces());
 }
 
 #[test]

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use tun_rs::{VIRTIO_NET_HDR_GSO_TCPV4, VIRTIO_NET_HDR_GSO_TCPV6, VirtioNetHdr, gso_split};
 
 use super::super::batch::LARGEST_PACKET;
+use super::super::coalesce::MOST_SEGMENTS;
 use super::super::inner;
 
 pub const ACK: u8 = 0x10;
@@ -231,8 +232,8 @@ prop_compose! {
         options in options(),
         v6 in any::<bool>(),
     )(
-        // What fits: into one IP packet, and into the buffers.
-        body in 1..=(usize::from(gso_size) * MOST)
+        // What fits: into one IP packet, and into one superpacket of ours.
+        body in 1..=(usize::from(gso_size) * MOST_SEGMENTS)
             .min(LARGEST_PACKET - if v6 { 40 } else { 20 } - 20 - options.len()),
         gso_size in Just(gso_size),
         options in Just(options),
