@@ -115,6 +115,7 @@ pub(crate) fn path(peer: &str, path: &PathStatus, style: Style) -> String {
     let lines = [
         ("path", format!("{} to {peer}", path.path)),
         ("state", style.paint(word(path.state), tone(path.state))),
+        ("since", since(path)),
         ("why", or_dash(path.reason.as_ref())),
         ("link", format!("{} → {}", path.link, path.remote_link)),
         ("endpoint", or_dash(path.endpoint.as_ref())),
@@ -128,7 +129,16 @@ pub(crate) fn path(peer: &str, path: &PathStatus, style: Style) -> String {
             join([&path.overlay_address, &path.overlay_address6]),
         ),
         ("round trip", millis(path.rtt_ms)),
-        ("loss", percent(path.loss)),
+        ("jitter", millis(path.jitter_ms)),
+        (
+            "loss",
+            format!(
+                "{} towards us, {} towards {peer}",
+                percent(path.loss_rx),
+                percent(path.loss_tx)
+            ),
+        ),
+        ("site address", site_address(path.site_path).to_owned()),
         ("subflows", path.subflows.to_string()),
         ("sent", bytes(path.tx_bytes)),
         ("received", bytes(path.rx_bytes)),
@@ -140,6 +150,19 @@ pub(crate) fn path(peer: &str, path: &PathStatus, style: Style) -> String {
         .iter()
         .map(|(name, value)| format!("{name:<16}{value}\n"))
         .collect()
+}
+
+fn since(path: &PathStatus) -> String {
+    let times = match path.flaps {
+        0 => "never went down".to_owned(),
+        1 => "went down once".to_owned(),
+        times => format!("went down {times} times"),
+    };
+    format!("{}, {times}", age(Some(path.since_s)))
+}
+
+fn site_address(yes: bool) -> &'static str {
+    if yes { "travels here" } else { "elsewhere" }
 }
 
 fn offload(offload: Offload) -> String {

@@ -69,6 +69,27 @@ pub struct PathStatus {
     pub rtt_ms: Option<f64>,
     /// Share of probes lost lately, 0.0..=1.0.
     pub loss: Option<f64>,
+    /// How much the way towards us varies (RFC 3550's mean), in milliseconds.
+    #[serde(default)]
+    pub jitter_ms: Option<f64>,
+    /// Share of the peer's probes that did not reach us lately; the same as `loss`.
+    #[serde(default)]
+    pub loss_rx: Option<f64>,
+    /// Share of our probes that did not reach the peer lately, as it says.
+    #[serde(default)]
+    pub loss_tx: Option<f64>,
+    /// Seconds in this state.
+    #[serde(default)]
+    pub since_s: u64,
+    /// How often it went down after having been up, since the start.
+    #[serde(default)]
+    pub flaps: u32,
+    /// Seconds for which it is still held back, though it answers; `null` when it is not.
+    #[serde(default)]
+    pub held_up_s: Option<u64>,
+    /// It carries the site addresses now, and plain TCP and UDP with them.
+    #[serde(default)]
+    pub site_path: bool,
     pub mtu: u16,
     /// Seconds since the last completed handshake.
     pub last_handshake_s: Option<u64>,

@@ -33,6 +33,7 @@ impl PathNumber {
     /// (`MPTCP_SUBFLOWS_MAX`, net/mptcp/pm_netlink.c).
     pub const MAX: u8 = 9;
     pub const FIRST: Self = Self(1);
+    pub const LAST: Self = Self(Self::MAX);
 
     /// `None` outside 1..=[`PathNumber::MAX`].
     pub fn new(number: u8) -> Option<Self> {

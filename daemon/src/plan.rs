@@ -2,7 +2,7 @@
 //!
 //! For a peer with paths 1..n and our addresses A_k (`B_1` is the peer's site address):
 //! ```text
-//! main table     B_1 and the peer's subnets  dev pw-<peer>-<best live>  src A_1
+//! main table     B_1 and the peer's subnets  dev pw-<peer>-<site path>  src A_1
 //!                B_k                         dev pw-<peer>-k            src A_1     k ≥ 2
 //!                the whole overlay           unreachable
 //! from A_k       table 51800+k               k ≥ 2, once for all peers
@@ -23,7 +23,7 @@ use std::net::IpAddr;
 use ipnetwork::IpNetwork;
 
 use crate::config::View;
-use crate::names::{PathId, PathNumber};
+use crate::names::{PathId, PathNumber, SiteId};
 
 pub use guard::Guard;
 pub use path_addresses::PathAddresses;
@@ -77,13 +77,18 @@ pub struct Rule {
     pub priority: u32,
 }
 
-/// The whole state for a site. A path that is not in `paths` is [`PathUse::Absent`].
-pub fn desired(view: &View, paths: &BTreeMap<PathId, PathUse>) -> KernelState {
+/// The whole state for a site. A path that is not in `paths` is [`PathUse::Absent`]. A peer that
+/// is not in `site_paths` is reached by its cheapest live path.
+pub fn desired(
+    view: &View,
+    paths: &BTreeMap<PathId, PathUse>,
+    site_paths: &BTreeMap<SiteId, PathNumber>,
+) -> KernelState {
     let (endpoints, left_out) = endpoints(view);
     KernelState {
         sysctls: sysctls::all(view, paths),
         addresses: addresses(view),
-        routes: routes::all(view, paths),
+        routes: routes::all(view, paths, site_paths),
         rules: rules(view),
         endpoints,
         guard: view.leak_guard.then(|| Guard::of(view)),

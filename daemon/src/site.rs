@@ -2,22 +2,26 @@
 //! shake hands. Pure: the supervisor feeds it and carries out what it asks for.
 //!
 //! Doors: `handle_*` in; then drain `poll_action`; sleep until `poll_timeout`. After any of them
-//! [`Site::uses`] is what the kernel's plan should be built from.
+//! [`Site::uses`] and [`Site::site_paths`] are what the kernel's plan should be built from.
 
+mod choice;
 mod entry;
+mod reason;
 mod report;
+mod talk;
 
 use std::collections::BTreeMap;
 use std::time::Instant;
 
 use crate::config::View;
 use crate::control::AdminState;
-use crate::names::PathId;
+use crate::names::{PathId, PathNumber, SiteId};
 use crate::plan::PathUse;
 
 use entry::Entry;
 pub use entry::{Obstacle, Traffic};
 pub use report::PathFacts;
+use talk::Talk;
 
 /// What the supervisor shall do for a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +49,9 @@ pub enum UnknownPath {
 pub struct Site {
     view: View,
     paths: BTreeMap<PathId, Entry>,
+    talks: BTreeMap<SiteId, Talk>,
+    /// When the machine was last told the time.
+    now: Instant,
 }
 
 impl Site {
@@ -53,7 +60,17 @@ impl Site {
             .paths()
             .map(|(peer, path)| (path.id, Entry::new(&view, peer, path, now)))
             .collect();
-        Self { view, paths }
+        let ours = view.site.id;
+        let theirs = view.peers.iter().map(|peer| peer.site.id);
+        let talks = theirs
+            .map(|theirs| (theirs, Talk::new(ours, theirs, now)))
+            .collect();
+        Self {
+            view,
+            paths,
+            talks,
+            now,
+        }
     }
 
     pub fn view(&self) -> &View {
@@ -65,33 +82,41 @@ impl Site {
         if let Some(entry) = self.paths.get_mut(&path) {
             entry.handle_traffic(traffic, now);
         }
+        self.settle(path.peer, now);
     }
 
     /// An inner packet that the data plane took out of a path's tunnel: a probe or an echo.
     pub fn handle_control(&mut self, path: PathId, packet: &[u8], now: Instant) {
-        if let Some(entry) = self.paths.get_mut(&path) {
-            entry.handle_control(packet, now);
+        let entry = self.paths.get_mut(&path);
+        let word = entry.and_then(|entry| entry.handle_control(packet, now));
+        if let (Some(word), Some(talk)) = (word, self.talks.get_mut(&path.peer)) {
+            talk.handle_word(word);
         }
+        self.settle(path.peer, now);
     }
 
     /// What keeps a path from working at this end; `None` when nothing does.
-    pub fn handle_obstacle(&mut self, path: PathId, obstacle: Option<Obstacle>) {
+    pub fn handle_obstacle(&mut self, path: PathId, obstacle: Option<Obstacle>, now: Instant) {
         if let Some(entry) = self.paths.get_mut(&path) {
-            entry.handle_obstacle(obstacle);
+            entry.handle_obstacle(obstacle, now);
         }
+        self.settle(path.peer, now);
     }
 
     pub fn handle_admin(&mut self, path: PathId, wish: AdminState, now: Instant) {
         if let Some(entry) = self.paths.get_mut(&path) {
             entry.handle_admin(wish, now);
         }
+        self.settle(path.peer, now);
     }
 
     /// The next thing to do at `now`; call until `None`.
     pub fn poll_action(&mut self, now: Instant) -> Option<Action> {
-        self.paths
-            .iter_mut()
-            .find_map(|(path, entry)| entry.poll_action(*path, now))
+        self.next_action(now).or_else(|| {
+            let peers: Vec<_> = self.talks.keys().copied().collect();
+            peers.into_iter().for_each(|peer| self.settle(peer, now));
+            self.next_action(now)
+        })
     }
 
     /// When the machine wants to look again, and which path wants it.
@@ -112,7 +137,34 @@ impl Site {
 
     /// Why a path is not up; `None` when it is.
     pub fn reason(&self, path: PathId) -> Option<String> {
-        self.paths.get(&path)?.state().1
+        self.paths.get(&path)?.state(self.now).1
+    }
+
+    /// For each peer that can be reached, the path that carries the site addresses.
+    pub fn site_paths(&self) -> BTreeMap<SiteId, PathNumber> {
+        self.talks
+            .iter()
+            .filter_map(|(peer, talk)| Some((*peer, talk.site_path()?)))
+            .collect()
+    }
+
+    fn next_action(&mut self, now: Instant) -> Option<Action> {
+        self.paths.iter_mut().find_map(|(path, entry)| {
+            let word = self.talks.get(&path.peer).map(|talk| talk.word(now));
+            entry.poll_action(*path, word, now)
+        })
+    }
+
+    /// What one path says may change what is thought of the others.
+    fn settle(&mut self, peer: SiteId, now: Instant) {
+        self.now = self.now.max(now);
+        if let Some(talk) = self.talks.get_mut(&peer) {
+            let path = |number| PathId { peer, number };
+            let all = path(PathNumber::FIRST)..=path(PathNumber::LAST);
+            let paths = self.paths.range_mut(all);
+            let mut paths: Vec<_> = paths.map(|(id, entry)| (id.number, entry)).collect();
+            talk.settle(&mut paths, now);
+        }
     }
 
     /// The path that a person named.

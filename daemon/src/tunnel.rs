@@ -62,6 +62,8 @@ pub struct Counters {
     pub malformed: AtomicU64,
     pub unauthentic: AtomicU64,
     pub no_room: AtomicU64,
+    /// Sends that failed for want of a route, a device or an address: the path is dead here.
+    pub refused: AtomicU64,
 }
 
 impl Counters {

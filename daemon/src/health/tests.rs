@@ -1,4 +1,8 @@
 use super::*;
+use crate::packet::probe::Word;
+
+mod properties;
+mod simulation;
 
 /// Two ends joined by a wire that can be cut in either direction, under a virtual clock.
 struct Pair {
@@ -31,9 +35,10 @@ impl Pair {
             self.deliver();
             for from in 0..2 {
                 self.ends[from].handle_timeout(self.now);
-                if let Some(probe) = self.ends[from].poll_probe(self.now)
+                if let Some(mut probe) = self.ends[from].poll_probe(self.now)
                     && !self.cut[from]
                 {
+                    probe.word = Some(Word::default());
                     self.wire.push((self.now + self.delay, 1 - from, probe));
                 }
             }
@@ -68,13 +73,31 @@ fn both_ends_come_up_and_measure_the_round_trip() {
     assert_eq!(pair.ends[0].loss(), Some(0.0));
 }
 
+/// Lets `time` pass for one machine whose far end says nothing.
+fn pass(health: &mut Health, from: Instant, time: Duration) -> Instant {
+    let mut now = from;
+    while now < from + time {
+        now += Duration::from_millis(10);
+        health.handle_timeout(now);
+        health.poll_probe(now);
+    }
+    now
+}
+
 #[test]
-fn a_path_that_dies_in_one_direction_is_down_at_both_ends_within_two_seconds() {
+fn the_first_start_takes_a_round_trip_and_a_half() {
+    let mut pair = Pair::new(Duration::from_millis(20));
+    pair.run(Duration::from_millis(250));
+    assert_eq!(pair.states(), UP);
+}
+
+#[test]
+fn an_idle_path_that_dies_in_one_direction_is_down_at_both_ends_within_four_seconds() {
     let mut pair = Pair::new(Duration::from_millis(10));
-    pair.run(Duration::from_secs(5));
+    pair.run(Duration::from_secs(20));
     pair.cut = [true, false];
-    pair.run(Duration::from_secs(2));
-    assert_eq!(pair.states()[1], State::Down(Cause::Silence));
+    pair.run(Duration::from_secs(4));
+    assert!(matches!(pair.states()[1], State::Down(_) | State::Init));
     assert_ne!(
         pair.states()[0],
         State::Up,
@@ -83,10 +106,70 @@ fn a_path_that_dies_in_one_direction_is_down_at_both_ends_within_two_seconds() {
 }
 
 #[test]
+fn data_on_a_path_that_died_while_idle_finds_it_dead_in_less_than_a_second() {
+    let mut pair = Pair::new(Duration::from_millis(20));
+    pair.run(Duration::from_secs(21));
+    pair.cut = [true, true];
+    let now = pair.now;
+    pair.ends[0].handle_data(now);
+    pair.run(Duration::from_millis(900));
+    assert_eq!(pair.states()[0], State::Down(Cause::Silence));
+}
+
+#[test]
+fn a_path_that_carries_data_one_way_is_probed_fast_from_both_ends() {
+    let mut pair = Pair::new(Duration::from_millis(20));
+    pair.run(Duration::from_secs(20));
+    let before = pair.ends[1].sequence;
+    for _ in 0..30 {
+        let now = pair.now;
+        pair.ends[0].handle_data(now);
+        pair.run(Duration::from_millis(100));
+    }
+    let probes = pair.ends[1].sequence - before;
+    assert!((29..33).contains(&probes), "{probes} in 3 s");
+}
+
+#[test]
+fn an_idle_path_costs_less_than_a_kilobit_a_second() {
+    let mut pair = Pair::new(Duration::from_millis(20));
+    pair.run(Duration::from_secs(20));
+    let before = [pair.ends[0].sequence, pair.ends[1].sequence];
+    pair.run(Duration::from_secs(100));
+    let probes = pair.ends[0].sequence - before[0] + pair.ends[1].sequence - before[1];
+    let mut probe = pair.ends[0].poll_probe(pair.now + IDLE_INTERVAL).unwrap();
+    probe.word = Some(Word::default());
+    let inner = probe
+        .to_packet("10.213.1.1".parse().unwrap(), "10.213.2.1".parse().unwrap())
+        .unwrap();
+    // WireGuard's header and tag, UDP, IPv4.
+    let outer = inner.len() + 32 + 8 + 20;
+    let bits = probes * u32::try_from(outer).unwrap() * 8 / 100;
+    println!("{outer} outer bytes a probe, {bits} bit/s both ways together");
+    assert!(bits < 900, "{bits} bit/s");
+}
+
+#[test]
+fn a_slower_pace_is_announced_before_it_is_taken_up() {
+    let mut pair = Pair::new(Duration::from_millis(20));
+    pair.run(Duration::from_secs(20));
+    let now = pair.now;
+    pair.ends.iter_mut().for_each(|end| end.handle_data(now));
+    pair.run(Duration::from_millis(2600));
+    // It is just slowing down: even the loss of nine probes is no silence.
+    pair.cut = [true, true];
+    pair.run(Duration::from_millis(600));
+    pair.cut = [false, false];
+    pair.run(Duration::from_secs(1));
+    assert_eq!(pair.states(), UP);
+    assert_eq!(pair.ends[0].flaps(), 0);
+}
+
+#[test]
 fn a_busy_path_is_seen_dead_within_half_a_second() {
     let mut pair = Pair::new(Duration::from_millis(10));
     pair.run(Duration::from_secs(5));
-    for _ in 0..20 {
+    for _ in 0..60 {
         let now = pair.now;
         pair.ends.iter_mut().for_each(|end| end.handle_data(now));
         pair.run(Duration::from_millis(50));
@@ -106,6 +189,142 @@ fn a_healed_path_comes_back_within_two_seconds() {
     pair.cut = [false, false];
     pair.run(Duration::from_secs(2));
     assert_eq!(pair.states(), UP);
+    assert_eq!(pair.ends[0].flaps(), 1);
+}
+
+/// Cuts the wire until both ends are down, and gives back how long they then take to come up.
+fn flap(pair: &mut Pair) -> Duration {
+    pair.cut = [true, true];
+    while pair.states().contains(&State::Up) {
+        pair.run(Duration::from_millis(50));
+    }
+    pair.cut = [false, false];
+    let repaired = pair.now;
+    while pair.states() != UP {
+        pair.run(Duration::from_millis(10));
+    }
+    pair.now - repaired
+}
+
+#[test]
+fn each_outage_holds_it_back_longer_and_calm_makes_up_for_it() {
+    let mut pair = Pair::new(Duration::from_millis(10));
+    pair.run(Duration::from_secs(5));
+    let back: Vec<_> = (0..8).map(|_| flap(&mut pair).as_secs_f64()).collect();
+    println!("up again after {back:?}");
+    assert!(back[0] < 1.2, "a first outage: {back:?}");
+    assert!((2.0..3.0).contains(&back[2]), "{back:?}");
+    assert!((60.0..62.0).contains(&back[7]), "{back:?}");
+    pair.run(Duration::from_secs(100));
+    assert!(flap(&mut pair) < Duration::from_secs(2));
+}
+
+#[test]
+fn the_last_hope_of_a_peer_is_not_held_back() {
+    let mut pair = Pair::new(Duration::from_millis(10));
+    pair.run(Duration::from_secs(5));
+    for _ in 0..6 {
+        flap(&mut pair);
+    }
+    pair.ends
+        .iter_mut()
+        .for_each(|end| end.handle_company(true));
+    assert!(flap(&mut pair) < Duration::from_secs(1));
+}
+
+#[test]
+fn a_held_path_says_for_how_long() {
+    let mut pair = Pair::new(Duration::from_millis(10));
+    pair.run(Duration::from_secs(5));
+    for _ in 0..4 {
+        flap(&mut pair);
+    }
+    pair.cut = [true, true];
+    pair.run(Duration::from_secs(5));
+    pair.cut = [false, false];
+    pair.run(Duration::from_secs(2));
+    assert_eq!(pair.states(), [State::Init, State::Init]);
+    let left = pair.ends[0].held_for(pair.now).unwrap().as_secs_f64();
+    assert!((6.0..8.0).contains(&left), "{left}");
+}
+
+#[test]
+fn the_peers_word_takes_down_what_is_silent_and_nothing_that_is_heard() {
+    let mut pair = Pair::new(Duration::from_millis(10));
+    pair.run(Duration::from_secs(20));
+    let now = pair.now;
+    pair.ends[0].handle_word(true, now);
+    pair.run(Duration::from_secs(20));
+    assert_eq!(pair.states(), UP, "a lie about a path that is heard");
+    pair.ends[0].handle_word(false, pair.now);
+    pair.cut = [true, true];
+    let now = pair.now;
+    pair.ends[0].handle_word(true, now);
+    pair.run(Duration::from_millis(600));
+    assert_eq!(pair.states()[0], State::Down(Cause::PeerWord));
+}
+
+#[test]
+fn what_this_machine_knows_takes_the_path_down_at_once() {
+    let mut pair = Pair::new(Duration::from_millis(10));
+    pair.run(Duration::from_secs(5));
+    let now = pair.now;
+    pair.ends[0].handle_refused(now);
+    assert_eq!(pair.states()[0], State::Down(Cause::Fault));
+    pair.run(Duration::from_secs(2));
+    assert_eq!(pair.states(), UP, "it was for a moment");
+    let now = pair.now;
+    pair.ends[0].handle_fault(true, now);
+    pair.run(Duration::from_secs(20));
+    assert_ne!(pair.states()[0], State::Up, "no carrier, whatever is heard");
+    assert_ne!(pair.states()[1], State::Up);
+    let now = pair.now;
+    pair.ends[0].handle_fault(false, now);
+    pair.run(Duration::from_secs(3));
+    assert_eq!(pair.states(), UP);
+}
+
+#[test]
+fn a_machine_that_slept_does_not_take_its_sleep_for_silence() {
+    for sleep in [1, 5, 3600, 86_400].map(Duration::from_secs) {
+        let mut pair = Pair::new(Duration::from_millis(10));
+        pair.run(Duration::from_secs(20));
+        pair.now += sleep;
+        pair.wire.clear();
+        pair.run(Duration::from_secs(10));
+        assert_eq!(pair.states(), UP);
+        assert_eq!(pair.ends[0].flaps(), 0, "both slept for {sleep:?}");
+    }
+}
+
+#[test]
+fn probes_that_overtook_each_other_do_not_turn_back_time() {
+    let mut pair = Pair::new(Duration::from_millis(10));
+    pair.run(Duration::from_millis(5));
+    let mut old = pair.ends[1].poll_probe(pair.now + DOWN_INTERVAL).unwrap();
+    old.state = ProbeState::Down;
+    pair.run(Duration::from_secs(2));
+    assert_eq!(pair.states(), UP);
+    let now = pair.now;
+    pair.ends[0].handle_probe(&old, now);
+    assert_eq!(pair.states(), UP, "an old probe came late");
+}
+
+#[test]
+fn each_end_learns_what_the_other_misses_and_how_much_the_way_varies() {
+    let mut pair = Pair::new(Duration::from_millis(10));
+    pair.run(Duration::from_secs(5));
+    for tenth in 0..200 {
+        let now = pair.now;
+        pair.ends.iter_mut().for_each(|end| end.handle_data(now));
+        pair.cut = [tenth % 4 == 0, false];
+        pair.run(Duration::from_millis(100));
+    }
+    let [here, there] = &pair.ends;
+    assert_eq!((here.loss(), there.loss_there()), (Some(0.0), Some(0.0)));
+    let missed = here.loss_there().unwrap();
+    assert!((0.2..0.3).contains(&missed), "{missed}");
+    assert!(here.jitter().unwrap() < Duration::from_millis(2));
 }
 
 #[test]
@@ -147,7 +366,7 @@ fn an_echo_reply_of_a_plain_wg_peer_is_enough() {
     health.handle_echo_reply(1, probe.stamp_us, later);
     assert_eq!(health.state(), State::Up);
     assert_eq!(health.round_trip(), Some(Duration::from_millis(30)));
-    health.handle_timeout(later + Duration::from_secs(2));
+    pass(&mut health, later, Duration::from_secs(20));
     assert_eq!(health.state(), State::Down(Cause::Silence));
 }
 
@@ -160,7 +379,7 @@ fn a_lying_far_end_cannot_stretch_the_detection_beyond_its_bounds() {
     health.handle_probe(&probe, pair.now);
     assert_eq!(health.state(), State::Up);
     assert_eq!(health.round_trip(), None);
-    health.handle_timeout(pair.now + Duration::from_secs(21));
+    pass(&mut health, pair.now, Duration::from_secs(26));
     assert_eq!(health.state(), State::Down(Cause::Silence));
 }
 
@@ -169,6 +388,8 @@ fn the_whole_transition_table() {
     let states = [
         State::AdminDown,
         State::Down(Cause::NeverHeard),
+        State::Down(Cause::Silence),
+        State::Down(Cause::PeerWord),
         State::Init,
         State::Up,
     ];
@@ -178,6 +399,8 @@ fn the_whole_transition_table() {
         Input::Hears(ProbeState::Init),
         Input::Hears(ProbeState::Up),
         Input::Silence,
+        Input::Fault,
+        Input::PeerWord,
         Input::AdminDown,
         Input::AdminUp,
     ];

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::config::{self, View};
 use crate::names::PathId;
-use crate::plan::{PathUse, desired};
+use crate::plan::{KernelState, PathUse};
 
 const KEYS: [&str; 2] = [
     "HIgo9xNzJMWLKASShiTqIybxZ0U3wGLiUeJ1PKf8ykw=",
@@ -36,6 +36,10 @@ pub(super) fn view(top: &str) -> View {
 }
 
 /// All paths live, but for those told otherwise by their number.
+fn desired(view: &View, paths: &BTreeMap<PathId, PathUse>) -> KernelState {
+    crate::plan::desired(view, paths, &BTreeMap::new())
+}
+
 fn uses(view: &View, others: &[(u8, PathUse)]) -> BTreeMap<PathId, PathUse> {
     let usage = |id: PathId| {
         let other = others

@@ -4,13 +4,17 @@
 //!
 //! ```text
 //!  IP header, protocol 253 (RFC 3692), A_k → P_k
-//!  | version | state | path | 0 |
-//!  | sequence                   |
-//!  | interval, µs               |   until the sender's next probe
-//!  | hold, µs                   |   how long the sender held the echoed stamp
-//!  | stamp, µs          64 bits |   the sender's clock, any origin
-//!  | echo, µs           64 bits |   the last stamp it had from us, 0 = none
+//!  | version | state | path | flags |   1: answer fast, 2: held back
+//!  | sequence                       |
+//!  | interval, µs                   |   the sender's next probe comes no later
+//!  | hold, µs                       |   how long the sender held the echoed stamp
+//!  | stamp, µs              64 bits |   the sender's clock, any origin
+//!  | echo, µs               64 bits |   the last stamp it had from us, 0 = none
+//!  | loss | site path | down        |   of what it should have heard, 1/254; 255 = unknown
+//!  | said at, ms                    |   the sender's clock: the newest word counts
 //! ```
+//! The last two rows are the sender's word on *all* paths between the two sites. A body that
+//! ends before them is an older sender's; what follows them is a newer one's, and is skipped.
 
 use std::net::IpAddr;
 
@@ -19,7 +23,12 @@ use super::inner;
 /// Protocol number for experiments (RFC 3692 section 2.1): no kernel answers to it.
 pub const PROTOCOL: u8 = 253;
 const VERSION: u8 = 1;
-const LENGTH: usize = 32;
+const LENGTH: usize = 40;
+/// Where the word begins; an older sender's body ends here.
+const WORD: usize = 32;
+const HURRY: u8 = 1;
+const HELD: u8 = 2;
+const UNKNOWN_LOSS: u8 = 255;
 
 /// What the sender believes of the path (RFC 5880 section 4.1, Sta).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,9 +43,13 @@ pub enum ProbeState {
 pub struct Probe {
     pub state: ProbeState,
     pub path: u8,
+    /// The sender wants to be probed at the pace of a busy path.
+    pub hurry: bool,
+    /// The sender would be ready, but does not take the path up yet.
+    pub held: bool,
     /// Counts the sender's probes on this path.
     pub sequence: u32,
-    /// Microseconds until the sender's next probe.
+    /// The sender's next probe comes within so many microseconds.
     pub interval_us: u32,
     /// Microseconds between the arrival of the echoed stamp and this probe.
     pub hold_us: u32,
@@ -44,18 +57,55 @@ pub struct Probe {
     pub stamp_us: u64,
     /// The last stamp received from the other end; 0 = none.
     pub echo_us: u64,
+    /// Share of our probes that the sender missed, in 254ths.
+    pub loss: Option<u8>,
+    /// `None`: an older sender, who has no word to say.
+    pub word: Option<Word>,
+}
+
+/// What the sender thinks of all the paths between the two sites, said on each of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Word {
+    /// The sender's clock in milliseconds: words overtake each other on unequal paths.
+    pub at_ms: u32,
+    /// The path that carries the site addresses at the sender; 0 = none.
+    pub site_path: u8,
+    /// Bit k − 1: path k is down at the sender.
+    pub down: u16,
+}
+
+impl Word {
+    /// Marks path `number` as down. Numbers without a bit stay unsaid.
+    pub fn set_down(&mut self, number: u8) {
+        self.down |= Self::bit(number);
+    }
+
+    pub fn is_down(self, number: u8) -> bool {
+        self.down & Self::bit(number) != 0
+    }
+
+    fn bit(number: u8) -> u16 {
+        let place = u32::from(number).wrapping_sub(1);
+        1_u16.checked_shl(place).unwrap_or(0)
+    }
 }
 
 impl Probe {
     /// The whole inner packet. `None` if the addresses are of two families.
     pub fn to_packet(&self, source: IpAddr, destination: IpAddr) -> Option<Vec<u8>> {
         let mut body = Vec::with_capacity(LENGTH);
-        body.extend([VERSION, state_code(self.state), self.path, 0]);
+        let flags = if self.hurry { HURRY } else { 0 } | if self.held { HELD } else { 0 };
+        body.extend([VERSION, state_code(self.state), self.path, flags]);
         body.extend(self.sequence.to_be_bytes());
         body.extend(self.interval_us.to_be_bytes());
         body.extend(self.hold_us.to_be_bytes());
         body.extend(self.stamp_us.to_be_bytes());
         body.extend(self.echo_us.to_be_bytes());
+        if let Some(word) = self.word {
+            body.extend([self.loss.unwrap_or(UNKNOWN_LOSS), word.site_path]);
+            body.extend(word.down.to_be_bytes());
+            body.extend(word.at_ms.to_be_bytes());
+        }
         inner::packet(source, destination, PROTOCOL, &body)
     }
 
@@ -64,19 +114,34 @@ impl Probe {
         let (PROTOCOL, body) = inner::payload(packet)? else {
             return None;
         };
-        let [VERSION, state, path, _] = *body.first_chunk::<4>()? else {
+        let [VERSION, state, path, flags] = *body.first_chunk::<4>()? else {
             return None;
         };
         Some(Self {
             state: state_of(state)?,
             path,
+            hurry: flags & HURRY != 0,
+            held: flags & HELD != 0,
             sequence: u32::from_be_bytes(field(body, 4)?),
             interval_us: u32::from_be_bytes(field(body, 8)?),
             hold_us: u32::from_be_bytes(field(body, 12)?),
             stamp_us: u64::from_be_bytes(field(body, 16)?),
             echo_us: u64::from_be_bytes(field(body, 24)?),
+            loss: body
+                .get(WORD)
+                .copied()
+                .filter(|share| *share != UNKNOWN_LOSS && body.len() >= LENGTH),
+            word: word(body),
         })
     }
+}
+
+fn word(body: &[u8]) -> Option<Word> {
+    Some(Word {
+        site_path: *body.get(WORD + 1)?,
+        down: u16::from_be_bytes(field(body, WORD + 2)?),
+        at_ms: u32::from_be_bytes(field(body, WORD + 4)?),
+    })
 }
 
 fn state_code(state: ProbeState) -> u8 {
@@ -110,12 +175,50 @@ mod tests {
         Probe {
             state: ProbeState::Init,
             path: 3,
+            hurry: true,
+            held: false,
             sequence: 7,
             interval_us: 400_000,
             hold_us: 12,
             stamp_us: 1,
             echo_us: u64::MAX,
+            loss: Some(17),
+            word: Some(Word {
+                at_ms: 123_456,
+                site_path: 2,
+                down: 0b101,
+            }),
         }
+    }
+
+    fn packet(probe: &Probe) -> Vec<u8> {
+        probe
+            .to_packet("10.0.0.1".parse().unwrap(), "10.0.0.2".parse().unwrap())
+            .unwrap()
+    }
+
+    #[test]
+    fn an_older_senders_probe_is_understood_and_a_newer_ones_too() {
+        let old = Probe {
+            loss: None,
+            word: None,
+            ..probe()
+        };
+        assert_eq!(packet(&old).len(), 20 + WORD, "as it always was");
+        assert_eq!(Probe::from_packet(&packet(&old)), Some(old));
+        let mut newer = packet(&probe());
+        newer.extend([1, 2, 3]);
+        assert_eq!(Probe::from_packet(&newer), Some(probe()));
+    }
+
+    #[test]
+    fn a_word_names_each_path_by_a_bit_and_others_not_at_all() {
+        let mut word = Word::default();
+        [1, 9, 16, 17, 0, 255]
+            .into_iter()
+            .for_each(|number| word.set_down(number));
+        let down: Vec<u8> = (0..=255).filter(|number| word.is_down(*number)).collect();
+        assert_eq!(down, [1, 9, 16]);
     }
 
     #[test]
@@ -130,14 +233,16 @@ mod tests {
 
     #[test]
     fn a_cut_or_foreign_packet_is_no_probe() {
-        let packet = probe()
-            .to_packet("10.0.0.1".parse().unwrap(), "10.0.0.2".parse().unwrap())
-            .unwrap();
-        for length in 0..packet.len() {
-            assert_eq!(
-                Probe::from_packet(&packet[..length]),
-                None,
-                "{length} bytes"
+        let packet = packet(&probe());
+        for length in 0..20 + WORD {
+            let cut = Probe::from_packet(&packet[..length]);
+            assert_eq!(cut, None, "{length} bytes");
+        }
+        for length in 20 + WORD..packet.len() {
+            let cut = Probe::from_packet(&packet[..length]);
+            assert!(
+                cut.is_some_and(|probe| probe.word.is_none()),
+                "half a word is none: {length} bytes"
             );
         }
         let mut foreign = packet;

@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use ipnetwork::IpNetwork;
 
 use crate::config::{Path, Peer, View};
-use crate::names::{InterfaceName, PathId, PathNumber};
+use crate::names::{InterfaceName, PathId, PathNumber, SiteId};
 
 use super::{MAIN_TABLE, PathUse, table};
 
@@ -31,7 +31,11 @@ pub enum Target {
 
 type Routes = BTreeMap<RouteKey, Target>;
 
-pub(super) fn all(view: &View, paths: &BTreeMap<PathId, PathUse>) -> Routes {
+pub(super) fn all(
+    view: &View,
+    paths: &BTreeMap<PathId, PathUse>,
+    site_paths: &BTreeMap<SiteId, PathNumber>,
+) -> Routes {
     let mut routes = Routes::new();
     let subnets = view.peers.iter().flat_map(|peer| &peer.site.subnets);
     for network in view.overlay.networks().chain(subnets.copied()) {
@@ -43,19 +47,26 @@ pub(super) fn all(view: &View, paths: &BTreeMap<PathId, PathUse>) -> Routes {
         }
     }
     for peer in &view.peers {
-        to_peer(&mut routes, view, peer, paths);
+        let decided = site_paths.get(&peer.site.id).copied();
+        let best = best_live(view, peer, paths, decided);
+        to_peer(&mut routes, view, peer, paths, best);
     }
     routes
 }
 
-fn to_peer(routes: &mut Routes, view: &View, peer: &Peer, paths: &BTreeMap<PathId, PathUse>) {
+fn to_peer(
+    routes: &mut Routes,
+    view: &View,
+    peer: &Peer,
+    paths: &BTreeMap<PathId, PathUse>,
+    best: Option<&Path>,
+) {
     let usage = |path: &Path| paths.get(&path.id).copied().unwrap_or(PathUse::Absent);
     let joining: Vec<_> = peer
         .paths
         .iter()
         .filter(|path| path.id.number != PathNumber::FIRST && usage(path) != PathUse::Absent)
         .collect();
-    let best = best_live(view, peer, paths);
     for destination in site_destinations(view, peer) {
         if let Some(best) = best {
             via(routes, view, MAIN_TABLE, destination, best);
@@ -116,11 +127,13 @@ fn everything(v6: bool) -> IpNetwork {
     IpNetwork::new(any, 0).unwrap_or_else(|_| any.into())
 }
 
-/// The path that carries the site address: a live one, the cheapest, then the lowest number.
+/// The path that carries the site address: what was decided, if it lives, else the cheapest live
+/// one, then the lowest number.
 fn best_live<'a>(
     view: &View,
     peer: &'a Peer,
     paths: &BTreeMap<PathId, PathUse>,
+    decided: Option<PathNumber>,
 ) -> Option<&'a Path> {
     let live = peer
         .paths
@@ -129,6 +142,7 @@ fn best_live<'a>(
     live.min_by_key(|path| {
         let ours = view.site.links.get(path.link).map(|link| link.cost);
         let theirs = peer.site.links.get(path.remote_link).map(|link| link.cost);
-        (ours.max(theirs), path.id.number)
+        let number = path.id.number;
+        (Some(number) != decided, ours.max(theirs), number)
     })
 }

@@ -26,6 +26,11 @@ fn view(top: &str, links: u8, more: &[&str]) -> View {
         .unwrap()
 }
 
+/// With no decision about the site addresses.
+fn desired(view: &View, paths: &BTreeMap<PathId, PathUse>) -> KernelState {
+    super::desired(view, paths, &BTreeMap::new())
+}
+
 /// All paths live, but for those told otherwise by (peer, number).
 fn uses(view: &View, others: &[((u8, u8), PathUse)]) -> BTreeMap<PathId, PathUse> {
     let usage = |id: PathId| {
@@ -156,6 +161,21 @@ fn a_metered_link_carries_the_site_address_only_when_nothing_else_is_left() {
     };
     assert_eq!(by(uses(&view, &[])), "pw-s2-2");
     assert_eq!(by(uses(&view, &[((2, 2), PathUse::Idle)])), "pw-s2-1");
+}
+
+#[test]
+fn the_decided_path_carries_the_site_address_while_it_lives() {
+    let view = view("overlay = [\"10.213.0.0/16\"]", 3, &["", ""]);
+    let decided = BTreeMap::from([(SiteId::new(2).unwrap(), PathNumber::new(3).unwrap())]);
+    let by = |uses: &BTreeMap<PathId, PathUse>| {
+        let state = shown(&super::desired(&view, uses, &decided));
+        let line = state
+            .lines()
+            .find(|line| line.starts_with("route 10.213.2.1/32 table 254"));
+        line.map(str::to_owned).unwrap_or_default()
+    };
+    assert!(by(&uses(&view, &[])).contains("pw-s2-3"));
+    assert!(by(&uses(&view, &[((2, 3), PathUse::Idle)])).contains("pw-s2-1"));
 }
 
 #[test]

@@ -94,6 +94,22 @@ impl Lane {
         if !matches!(sent, Some(Ok(()))) {
             Counters::add(&self.tunnel.counters.no_room, 1);
         }
+        if let Some(Err(error)) = sent {
+            self.look_at_refusal(&error);
+        }
+    }
+
+    /// The kernel's own word that this path leads nowhere now. ICMP errors do not come this way:
+    /// the sockets are not connected.
+    fn look_at_refusal(&self, error: &io::Error) {
+        let code = error.raw_os_error().map(Errno::from_raw);
+        if matches!(
+            code,
+            Some(Errno::ENETUNREACH | Errno::ENETDOWN | Errno::ENODEV | Errno::EADDRNOTAVAIL)
+        ) {
+            tracing::trace!(%error, path = %self.tunnel.path(), "refused");
+            Counters::add(&self.tunnel.counters.refused, 1);
+        }
     }
 }
 
@@ -150,6 +166,7 @@ impl Outbound {
         if let Err(error) = socket.send(&self.sealed, remote) {
             Counters::add(&tunnel.counters.no_room, error.dropped);
             tracing::trace!(%error, path = %tunnel.path(), "dropped");
+            self.lane.look_at_refusal(&error.error);
         }
     }
 

@@ -69,7 +69,8 @@ pub async fn run(
 
 /// The guard and the refusing routes first, then the TUNs.
 fn prepare(host: &mut Host, site: &Site, mut paths: Paths) -> anyhow::Result<Paths> {
-    let report = host.reconcile(&plan::desired(site.view(), &site.uses()))?;
+    let desired = plan::desired(site.view(), &site.uses(), &site.site_paths());
+    let report = host.reconcile(&desired)?;
     say(&report);
     if let Some(error) = report.failures.into_iter().next() {
         return Err(error.into());

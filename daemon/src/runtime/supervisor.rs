@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use crate::config::Endpoint;
 use crate::control::{Dropped, Status};
 use crate::host::Host;
-use crate::names::PathId;
+use crate::names::{PathId, PathNumber, SiteId};
 use crate::plan::{self, PathAddresses, PathUse};
 use crate::site::{Action, Obstacle, PathFacts, Site, Traffic};
 
@@ -52,6 +52,8 @@ pub struct Supervisor {
     addresses: Vec<PathAddresses>,
     /// What the kernel was last made to match.
     planned: BTreeMap<PathId, PathUse>,
+    /// The path that carries the site addresses, by peer, as planned.
+    site_paths: BTreeMap<SiteId, PathNumber>,
     /// Somebody may have changed the kernel since.
     stale: bool,
     warnings: Vec<String>,
@@ -87,6 +89,7 @@ impl Supervisor {
             signals,
             resolved: mpsc::channel(ANSWERS),
             planned: BTreeMap::new(),
+            site_paths: BTreeMap::new(),
             stale: true,
             warnings: Vec::new(),
             due: Due {
@@ -157,7 +160,7 @@ impl Supervisor {
             self.carry_out(&action);
         }
         let uses = self.site.uses();
-        if self.stale || self.planned != uses {
+        if self.stale || self.planned != uses || self.site_paths != self.site.site_paths() {
             self.reconcile(uses);
         }
         let machine = self
@@ -182,6 +185,7 @@ impl Supervisor {
                 heard: counters.heard.load(Relaxed),
                 data_bytes: counters.tx_bytes.load(Relaxed) + counters.rx_bytes.load(Relaxed),
                 session: lane.tunnel.is_established(),
+                refused: counters.refused.load(Relaxed),
             };
             self.site.handle_traffic(path, traffic, now);
         }
@@ -256,7 +260,7 @@ impl Supervisor {
             if let Some(lane) = lane {
                 lane.sockets.store(Arc::new(self.links.sockets(path.link)));
             }
-            self.site.handle_obstacle(path.id, obstacle);
+            self.site.handle_obstacle(path.id, obstacle, clock::now());
         }
         self.due.resolve = clock::now();
     }
@@ -292,8 +296,9 @@ impl Supervisor {
                 }
             }
             Err(why) => {
+                let obstacle = Some(Obstacle::Unresolved(why.clone()));
                 self.site
-                    .handle_obstacle(resolved.path, Some(Obstacle::Unresolved(why.clone())));
+                    .handle_obstacle(resolved.path, obstacle, clock::now());
             }
         }
     }
@@ -305,13 +310,14 @@ impl Supervisor {
         {
             self.tell(*path, *usage);
         }
-        let desired = plan::desired(self.site.view(), &uses);
+        let site_paths = self.site.site_paths();
+        let desired = plan::desired(self.site.view(), &uses, &site_paths);
         match self.host.reconcile(&desired) {
             Ok(report) => say(&report),
             Err(error) => tracing::error!(%error, "the kernel cannot be brought in order"),
         }
         self.warnings = desired.warnings;
-        self.planned = uses;
+        (self.planned, self.site_paths) = (uses, site_paths);
         self.stale = false;
     }
 

@@ -4,15 +4,16 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use crate::config::{Path, Peer, SiteKind, View};
+use crate::config::{Cost, Path, Peer, SiteKind, View};
 use crate::control::{AdminState, PathState};
 use crate::health::{Cause, Health, State};
 use crate::names::{InterfaceName, PathId};
 use crate::packet::echo;
-use crate::packet::probe::Probe;
+use crate::packet::probe::{Probe, Word};
 use crate::plan::PathUse;
 
 use super::Action;
+use super::reason;
 
 /// First wait before a handshake is tried again; doubles up to [`HANDSHAKE_LONGEST`].
 const HANDSHAKE_FIRST: Duration = Duration::from_secs(1);
@@ -31,6 +32,18 @@ pub enum Obstacle {
         remote_link: String,
     },
     Unresolved(String),
+}
+
+impl Obstacle {
+    /// Nothing can be sent or received while it lasts. The other ones end when the peer dials.
+    fn hinders(&self) -> bool {
+        match self {
+            Self::DeviceMissing(_) | Self::NoCarrier(_) | Self::NoTun(_) | Self::NoSocket(_) => {
+                true
+            }
+            Self::NoEndpoint { .. } | Self::Unresolved(_) => false,
+        }
+    }
 }
 
 impl fmt::Display for Obstacle {
@@ -58,11 +71,14 @@ pub struct Traffic {
     pub data_bytes: u64,
     /// There is a session to seal with.
     pub session: bool,
+    /// Datagrams that the kernel refused to send: no route, no device, no address.
+    pub refused: u64,
 }
 
 #[derive(Debug)]
 pub(super) struct Entry {
     kind: SiteKind,
+    cost: Cost,
     source: Option<IpAddr>,
     destination: Option<IpAddr>,
     health: Health,
@@ -76,8 +92,14 @@ impl Entry {
     pub(super) fn new(view: &View, peer: &Peer, path: &Path, now: Instant) -> Self {
         let number = path.id.number;
         let address = |site| view.overlay.addresses(site, number).first().copied();
+        let links = (
+            view.site.links.get(path.link),
+            peer.site.links.get(path.remote_link),
+        );
+        let cost = |link: Option<&crate::config::Link>| link.map(|link| link.cost);
         Self {
             kind: peer.site.kind,
+            cost: cost(links.0).max(cost(links.1)).unwrap_or_default(),
             source: address(view.site.id),
             destination: address(peer.site.id),
             health: Health::new(number.value(), now),
@@ -95,41 +117,72 @@ impl Entry {
         if traffic.data_bytes != self.traffic.data_bytes {
             self.health.handle_data(now);
         }
+        if traffic.refused != self.traffic.refused {
+            self.health.handle_refused(now);
+        }
+        if traffic.session && !self.traffic.session {
+            self.health.handle_session(now);
+        }
         self.traffic = traffic;
         self.health.handle_timeout(now);
     }
 
-    pub(super) fn handle_control(&mut self, packet: &[u8], now: Instant) {
+    /// Gives back the peer's word, if there is one in the packet.
+    pub(super) fn handle_control(&mut self, packet: &[u8], now: Instant) -> Option<Word> {
         match self.kind {
             SiteKind::Pathweave => {
-                if let Some(probe) = Probe::from_packet(packet) {
-                    self.health.handle_probe(&probe, now);
-                }
+                let probe = Probe::from_packet(packet)?;
+                self.health.handle_probe(&probe, now);
+                probe.word
             }
             SiteKind::WireGuard => {
-                if let Some((sequence, stamp_us)) = echo::reply(packet) {
-                    self.health.handle_echo_reply(sequence, stamp_us, now);
-                }
+                let (sequence, stamp_us) = echo::reply(packet)?;
+                self.health.handle_echo_reply(sequence, stamp_us, now);
+                None
             }
         }
     }
 
-    pub(super) fn handle_obstacle(&mut self, obstacle: Option<Obstacle>) {
+    pub(super) fn handle_obstacle(&mut self, obstacle: Option<Obstacle>, now: Instant) {
+        let hinders =
+            |obstacle: &Option<Obstacle>| obstacle.as_ref().is_some_and(Obstacle::hinders);
+        let (before, after) = (hinders(&self.obstacle), hinders(&obstacle));
         self.obstacle = obstacle;
+        if before != after {
+            self.health.handle_fault(after, now);
+        }
+    }
+
+    pub(super) fn handle_company(&mut self, alone: bool) {
+        self.health.handle_company(alone);
+    }
+
+    pub(super) fn handle_word(&mut self, down: bool, now: Instant) {
+        self.health.handle_word(down, now);
+    }
+
+    pub(super) fn handle_news(&mut self, now: Instant) {
+        self.health.handle_news(now);
     }
 
     pub(super) fn handle_admin(&mut self, wish: AdminState, now: Instant) {
         self.health.handle_admin(wish == AdminState::Up, now);
     }
 
-    pub(super) fn poll_action(&mut self, path: PathId, now: Instant) -> Option<Action> {
+    pub(super) fn poll_action(
+        &mut self,
+        path: PathId,
+        word: Option<Word>,
+        now: Instant,
+    ) -> Option<Action> {
         self.health.handle_timeout(now);
         if self.wants_handshake(now) {
             self.next_handshake = now + self.handshake_wait;
             self.handshake_wait = (self.handshake_wait * 2).min(HANDSHAKE_LONGEST);
             return Some(Action::StartHandshake { path });
         }
-        let probe = self.health.poll_probe(now)?;
+        let mut probe = self.health.poll_probe(now)?;
+        probe.word = word;
         if !self.traffic.session {
             return None;
         }
@@ -156,53 +209,49 @@ impl Entry {
     pub(super) fn path_use(&self) -> PathUse {
         match (self.health.state(), &self.obstacle) {
             (State::AdminDown, _) | (_, Some(Obstacle::NoTun(_))) => PathUse::Absent,
-            // No endpoint of its own hinders a path only until the other end has dialled.
-            (State::Up, None | Some(Obstacle::NoEndpoint { .. })) => PathUse::Live,
+            _ if self.is_live() => PathUse::Live,
             (State::Up | State::Init | State::Down(_), _) => PathUse::Idle,
         }
     }
 
+    pub(super) fn is_live(&self) -> bool {
+        self.health.state() == State::Up && !self.is_hindered()
+    }
+
+    /// Not even on its way up.
+    pub(super) fn is_down(&self) -> bool {
+        matches!(self.health.state(), State::Down(_) | State::AdminDown) || self.is_hindered()
+    }
+
+    pub(super) fn cost(&self) -> Cost {
+        self.cost
+    }
+
+    pub(super) fn health(&self) -> &Health {
+        &self.health
+    }
+
     /// State and reason, in words that an administrator can act on.
-    pub(super) fn state(&self) -> (PathState, Option<String>) {
-        let cause = match (self.health.state(), &self.obstacle) {
+    pub(super) fn state(&self, now: Instant) -> (PathState, Option<String>) {
+        let by = |obstacle: &Obstacle| (PathState::Down, Some(obstacle.to_string()));
+        match (self.health.state(), &self.obstacle) {
             (State::AdminDown, _) => {
-                return (
-                    PathState::AdminDown,
-                    Some("taken down by `pathweave path down`".into()),
-                );
+                let why = "taken down by `pathweave path down`".to_owned();
+                (PathState::AdminDown, Some(why))
             }
-            (State::Up, None | Some(Obstacle::NoEndpoint { .. })) => return (PathState::Up, None),
-            (State::Init, None) => {
-                return (
-                    PathState::Init,
-                    Some("we hear the peer; it does not hear us yet".into()),
-                );
+            (_, Some(obstacle)) if obstacle.hinders() => by(obstacle),
+            (State::Up, _) => (PathState::Up, None),
+            (State::Init, _) => (PathState::Init, Some(reason::not_yet(&self.health, now))),
+            (State::Down(_), Some(obstacle)) => by(obstacle),
+            (State::Down(cause), None) => {
+                let why = reason::down(cause, &self.health, self.traffic.session, now);
+                (PathState::Down, Some(why))
             }
-            (State::Up | State::Init | State::Down(_), Some(obstacle)) => {
-                return (PathState::Down, Some(obstacle.to_string()));
-            }
-            (State::Down(cause), None) => cause,
-        };
-        (PathState::Down, Some(self.why_down(cause)))
+        }
     }
 
-    pub(super) fn round_trip(&self) -> Option<Duration> {
-        self.health.round_trip()
-    }
-
-    pub(super) fn loss(&self) -> Option<f64> {
-        self.health.loss()
-    }
-
-    fn why_down(&self, cause: Cause) -> String {
-        let text = match cause {
-            Cause::NeverHeard if !self.traffic.session => "no answer to our handshake yet",
-            Cause::NeverHeard => "session made, nothing heard inside it yet",
-            Cause::Silence => "the path fell silent",
-            Cause::PeerDoesNotHear => "the peer does not hear us",
-            Cause::PeerAdminDown => "taken down at the other site",
-        };
-        text.to_owned()
+    fn is_hindered(&self) -> bool {
+        self.obstacle.as_ref().is_some_and(Obstacle::hinders)
     }
 
     /// A path with a session and an answering far end needs no handshake of ours: boringtun
@@ -212,7 +261,9 @@ impl Entry {
             State::AdminDown => true,
             State::Init | State::Up => self.traffic.session,
             State::Down(Cause::PeerAdminDown | Cause::PeerDoesNotHear) => self.traffic.session,
-            State::Down(Cause::NeverHeard | Cause::Silence) => false,
+            State::Down(Cause::NeverHeard | Cause::Silence | Cause::Fault | Cause::PeerWord) => {
+                false
+            }
         }
     }
 

@@ -78,9 +78,13 @@ impl Site {
 
     fn path_status(&self, peer: &Peer, path: &Path, facts: PathFacts) -> Option<PathStatus> {
         let entry = self.paths.get(&path.id)?;
-        let (state, reason) = entry.state();
+        let (state, reason) = entry.state(self.now);
+        let (health, number) = (entry.health(), path.id.number);
+        let site_path = self
+            .talks
+            .get(&path.id.peer)
+            .and_then(|talk| talk.site_path());
         let overlay = &self.view.overlay;
-        let number = path.id.number;
         let millis = |time: Duration| time.as_secs_f64() * 1000.0;
         let up = state == PathState::Up;
         Some(PathStatus {
@@ -98,8 +102,15 @@ impl Site {
                 .map(|a| a.to_string()),
             endpoint: facts.endpoint.map(|endpoint| endpoint.to_string()),
             carrier: "udp".to_owned(),
-            rtt_ms: entry.round_trip().filter(|_| up).map(millis),
-            loss: entry.loss().filter(|_| up),
+            rtt_ms: health.round_trip().filter(|_| up).map(millis),
+            jitter_ms: health.jitter().filter(|_| up).map(millis),
+            loss: health.loss().filter(|_| up),
+            loss_rx: health.loss().filter(|_| up),
+            loss_tx: health.loss_there().filter(|_| up),
+            since_s: health.age(self.now).as_secs(),
+            flaps: health.flaps(),
+            held_up_s: health.held_for(self.now).map(|left| left.as_secs().max(1)),
+            site_path: site_path == Some(number),
             mtu: path.mtu,
             last_handshake_s: facts.last_handshake.map(|age| age.as_secs()),
             tx_bytes: facts.tx_bytes,

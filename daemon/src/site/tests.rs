@@ -73,11 +73,15 @@ fn hear(site: &mut Site, state: ProbeState, now: Instant) {
     let probe = Probe {
         state,
         path: 1,
+        hurry: false,
+        held: false,
         sequence: 1,
         interval_us: 400_000,
         hold_us: 0,
         stamp_us: 1,
         echo_us: 0,
+        loss: None,
+        word: None,
     };
     let packet = probe
         .to_packet("10.213.2.1".parse().unwrap(), "10.213.1.1".parse().unwrap())
@@ -90,6 +94,7 @@ fn with_session(heard: u64) -> Traffic {
         heard,
         data_bytes: 0,
         session: true,
+        refused: 0,
     }
 }
 
@@ -115,13 +120,14 @@ fn a_path_is_used_only_while_both_ends_hear_each_other() {
     site.handle_traffic(one_path(), with_session(1), now);
     hear(&mut site, ProbeState::Init, now);
     assert_eq!(site.uses()[&one_path()], PathUse::Live);
-    let later = now + Duration::from_secs(3);
-    assert!(!actions(&mut site, later).is_empty());
+    for tenth in 1..=150 {
+        actions(&mut site, now + Duration::from_millis(100 * tenth));
+    }
     assert_eq!(site.uses()[&one_path()], PathUse::Idle);
     let status = site.status(&BTreeMap::new(), Vec::new(), 0);
     assert_eq!(
         status.peers[0].paths[0].reason.as_deref(),
-        Some("the path fell silent")
+        Some("fell silent 15 s ago; none of our 76 probes since then was answered")
     );
     assert!(!status.peers[0].reachable);
 }
@@ -132,14 +138,19 @@ fn an_obstacle_at_this_end_takes_the_path_out_of_use_at_once_and_says_why() {
     site.handle_traffic(one_path(), with_session(1), now);
     hear(&mut site, ProbeState::Init, now);
     let eth1: InterfaceName = "eth1".parse().unwrap();
-    site.handle_obstacle(one_path(), Some(Obstacle::DeviceMissing(eth1)));
+    site.handle_obstacle(one_path(), Some(Obstacle::DeviceMissing(eth1)), now);
     assert_eq!(site.uses()[&one_path()], PathUse::Idle);
     let status = site.status(&BTreeMap::new(), Vec::new(), 0);
     let path = &status.peers[0].paths[0];
     assert_eq!(path.state, PathState::Down);
     assert_eq!(path.reason.as_deref(), Some("device eth1 does not exist"));
-    site.handle_obstacle(one_path(), None);
-    assert_eq!(site.uses()[&one_path()], PathUse::Live);
+    site.handle_obstacle(one_path(), None, now);
+    assert_eq!(site.uses()[&one_path()], PathUse::Idle);
+    let status = site.status(&BTreeMap::new(), Vec::new(), 0);
+    assert_eq!(
+        status.peers[0].paths[0].reason.as_deref(),
+        Some("this machine had no way to send on it; it is tried again")
+    );
 }
 
 #[test]

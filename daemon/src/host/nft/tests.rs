@@ -7,6 +7,8 @@
 //!                       peer 10.213.2.1, 192.168.8.2 behind it
 //! ```
 
+use std::collections::BTreeMap;
+
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
@@ -218,7 +220,7 @@ fn without_tunnel() -> Vec<Case> {
 #[test]
 fn nothing_passes_between_overlay_and_isp_and_the_own_network_is_never_cut_off() {
     let Some(layout) = Layout::new() else { return };
-    let guard = desired(&view(""), &std::collections::BTreeMap::new())
+    let guard = desired(&view(""), &BTreeMap::new(), &BTreeMap::new())
         .guard
         .unwrap();
     layout.tunnel_routes("add");
@@ -238,7 +240,7 @@ fn nothing_passes_between_overlay_and_isp_and_the_own_network_is_never_cut_off()
 #[test]
 fn the_guard_is_known_again_changed_by_somebody_and_gone() {
     let Some(space) = Space::new() else { return };
-    let guard = desired(&view(""), &std::collections::BTreeMap::new())
+    let guard = desired(&view(""), &BTreeMap::new(), &BTreeMap::new())
         .guard
         .unwrap();
     let mut nft = Nft::default();
@@ -262,7 +264,7 @@ fn the_guard_is_known_again_changed_by_somebody_and_gone() {
 #[test]
 fn an_nft_that_does_not_know_mptcp_still_gets_all_the_rest() {
     let Some(space) = Space::new() else { return };
-    let guard = desired(&view(""), &std::collections::BTreeMap::new())
+    let guard = desired(&view(""), &BTreeMap::new(), &BTreeMap::new())
         .guard
         .unwrap();
     space.run(|| script(&guard.script(false)).unwrap());
