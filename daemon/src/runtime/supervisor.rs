@@ -311,6 +311,13 @@ impl Supervisor {
             self.tell(*path, *usage);
         }
         let site_paths = self.site.site_paths();
+        for (peer, path) in &site_paths {
+            if self.site_paths.get(peer) != Some(path) {
+                let peer = self.site.view().peer(*peer);
+                let peer = peer.map(|peer| peer.site.name.to_string());
+                tracing::info!(peer, path = %path, "site address travels by this path");
+            }
+        }
         let desired = plan::desired(self.site.view(), &uses, &site_paths);
         match self.host.reconcile(&desired) {
             Ok(report) => say(&report),

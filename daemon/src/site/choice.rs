@@ -17,10 +17,10 @@ use crate::names::PathNumber;
 
 /// A better class must have held for this long; doubles with each move that it caused.
 const HOLD: Duration = Duration::from_secs(10);
-/// 10 s doubled six times: about ten minutes.
-const MOST_DOUBLINGS: u32 = 6;
-/// A move is forgotten after this long.
-const FORGET: Duration = Duration::from_secs(3600);
+/// 10 s doubled nine times: an hour and a half.
+const MOST_DOUBLINGS: u32 = 9;
+/// One move is forgotten after this long without a further one.
+const FORGET: Duration = Duration::from_secs(4 * 3600);
 
 /// Best first, in order of importance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -136,7 +136,8 @@ impl Choice {
                 let free = told.is_some() || lost || best.since > self.chosen;
                 if free || self.has_held(now) {
                     if !free {
-                        self.moves = (self.recent_moves(now) + 1, now);
+                        let moves = self.recent_moves(now) + 1;
+                        self.moves = (moves.min(MOST_DOUBLINGS), now);
                     }
                     self.take(Some(best.rank.number), now);
                 }
@@ -153,7 +154,7 @@ impl Choice {
 
     fn has_held(&mut self, now: Instant) -> bool {
         let since = *self.better.get_or_insert(now);
-        let doublings = self.recent_moves(now).min(MOST_DOUBLINGS);
+        let doublings = self.recent_moves(now);
         now.saturating_duration_since(since) >= HOLD * 2_u32.pow(doublings)
     }
 

@@ -1,3 +1,5 @@
+mod two_sites;
+
 use std::time::Duration;
 
 use super::*;

@@ -252,7 +252,7 @@ const CASES: [(&str, Weather, f64, f64); 6] = [
     (
         "bursts of 150 ms, 1 %",
         weather(Loss::Bursts(0.007, 0.67), 20, 0),
-        8.0,
+        12.0,
         1.1,
     ),
 ];
