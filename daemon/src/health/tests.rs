@@ -370,6 +370,44 @@ fn an_echo_reply_of_a_plain_wg_peer_is_enough() {
     assert_eq!(health.state(), State::Down(Cause::Silence));
 }
 
+/// A plain `wg` peer that answers each echo after 20 ms, for `time`; every third is lost.
+fn answer_echoes(health: &mut Health, from: Instant, time: Duration, data: bool) -> Instant {
+    let (mut now, mut replies) = (from, Vec::<(Instant, u16, u64)>::new());
+    while now < from + time {
+        now += Duration::from_millis(10);
+        for (_, sequence, stamp) in replies.extract_if(.., |(at, ..)| *at <= now) {
+            health.handle_echo_reply(sequence, stamp, now);
+        }
+        if data {
+            health.handle_data(now);
+        }
+        health.handle_timeout(now);
+        if let Some(probe) = health.poll_probe(now)
+            && probe.sequence % 3 != 0
+        {
+            let sequence = u16::try_from(probe.sequence % 65_536).unwrap();
+            replies.push((now + Duration::from_millis(20), sequence, probe.stamp_us));
+        }
+    }
+    now
+}
+
+#[test]
+fn a_plain_wg_peer_is_watched_as_well_idle_or_busy() {
+    let pair = Pair::new(Duration::ZERO);
+    let mut health = Health::new(1, pair.now);
+    let mut now = answer_echoes(&mut health, pair.now, Duration::from_secs(600), false);
+    now = answer_echoes(&mut health, now, Duration::from_secs(60), true);
+    now = answer_echoes(&mut health, now, Duration::from_secs(60), false);
+    assert_eq!((health.state(), health.flaps()), (State::Up, 0));
+    now = pass(&mut health, now, Duration::from_secs(5));
+    assert_eq!(health.state(), State::Down(Cause::Silence), "idle");
+    now = answer_echoes(&mut health, now, Duration::from_secs(60), true);
+    assert_eq!(health.state(), State::Up);
+    pass(&mut health, now, Duration::from_millis(1100));
+    assert_eq!(health.state(), State::Down(Cause::Silence), "busy");
+}
+
 #[test]
 fn a_lying_far_end_cannot_stretch_the_detection_beyond_its_bounds() {
     let pair = Pair::new(Duration::ZERO);

@@ -94,19 +94,23 @@ impl Lane {
         if !matches!(sent, Some(Ok(()))) {
             Counters::add(&self.tunnel.counters.no_room, 1);
         }
-        if let Some(Err(error)) = sent {
-            self.look_at_refusal(&error);
+        if let Some(Err(error)) = sent
+            && self.tunnel.remote() == Some(remote)
+        {
+            // A single datagram is invalid only if its source address is gone.
+            self.look_at_refusal(&error, Some(Errno::EINVAL));
         }
     }
 
     /// The kernel's own word that this path leads nowhere now. ICMP errors do not come this way:
     /// the sockets are not connected.
-    fn look_at_refusal(&self, error: &io::Error) {
+    fn look_at_refusal(&self, error: &io::Error, another: Option<Errno>) {
         let code = error.raw_os_error().map(Errno::from_raw);
-        if matches!(
+        let gone = matches!(
             code,
             Some(Errno::ENETUNREACH | Errno::ENETDOWN | Errno::ENODEV | Errno::EADDRNOTAVAIL)
-        ) {
+        );
+        if gone || (code.is_some() && code == another) {
             tracing::trace!(%error, path = %self.tunnel.path(), "refused");
             Counters::add(&self.tunnel.counters.refused, 1);
         }
@@ -166,7 +170,7 @@ impl Outbound {
         if let Err(error) = socket.send(&self.sealed, remote) {
             Counters::add(&tunnel.counters.no_room, error.dropped);
             tracing::trace!(%error, path = %tunnel.path(), "dropped");
-            self.lane.look_at_refusal(&error.error);
+            self.lane.look_at_refusal(&error.error, None);
         }
     }
 
