@@ -36,6 +36,7 @@ pub mod config;
 pub mod control;
 pub mod health;
 pub mod host;
+pub mod mtu;
 pub mod names;
 pub mod noise;
 pub mod packet;

@@ -9,7 +9,7 @@ mod inbound;
 pub mod switchboard;
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -34,6 +34,7 @@ pub struct Parts {
     pub key: PublicKey,
     /// 24 bits; the low 8 are the path number.
     pub index: u32,
+    /// The largest inner packet that the path may ever carry.
     pub mtu: u16,
     /// Where the far end's packets may come from: its overlay networks and its subnets.
     pub allowed: Vec<IpNetwork>,
@@ -48,6 +49,8 @@ pub struct Tunnel {
     parts: Parts,
     session: Mutex<Session>,
     remote: Mutex<Option<SocketAddr>>,
+    /// The largest inner packet that the path carries now: padding stays below it.
+    mtu: AtomicU16,
     pub counters: Counters,
 }
 
@@ -76,6 +79,7 @@ impl Tunnel {
     pub fn new(identity: &Identity, parts: Parts) -> Self {
         let session = Mutex::new(Session::new(identity, parts.key, parts.index));
         Self {
+            mtu: parts.mtu.into(),
             parts,
             session,
             remote: Mutex::new(None),
@@ -105,6 +109,15 @@ impl Tunnel {
         *self.remote.lock().unwrap_or_else(PoisonError::into_inner) = remote;
     }
 
+    pub fn mtu(&self) -> u16 {
+        self.mtu.load(Relaxed)
+    }
+
+    /// At most that of [`Parts`], for which the buffers are made.
+    pub fn set_mtu(&self, mtu: u16) {
+        self.mtu.store(mtu.min(self.parts.mtu), Relaxed);
+    }
+
     pub fn is_established(&self) -> bool {
         self.session().is_established()
     }
@@ -118,9 +131,9 @@ impl Tunnel {
     pub fn seal(&self, plain: &mut Plain, out: &mut Row) {
         let mut session = self.session();
         let mut sealer = session.sealer();
-        let mut bytes = 0;
+        let (mut bytes, mtu) = (0, usize::from(self.mtu()));
         for (slot, length) in plain.packets_mut() {
-            let packet = self.padded(slot, length);
+            let packet = padded(slot, length, mtu);
             match sealer.seal(packet, out.spare()) {
                 Outcome::Datagram(sealed) => {
                     out.commit(sealed, self.mark(packet));
@@ -157,16 +170,6 @@ impl Tunnel {
         self.session.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// With zeros behind it, but never beyond the MTU, as Linux does.
-    fn padded<'a>(&self, slot: &'a mut [u8], length: usize) -> &'a [u8] {
-        let most = usize::from(self.parts.mtu).min(slot.len()).max(length);
-        let padded = length.next_multiple_of(PADDING).min(most);
-        if let Some(padding) = slot.get_mut(length..padded) {
-            padding.fill(0);
-        }
-        slot.get(..padded).unwrap_or_default()
-    }
-
     /// The datagram's mark of congestion. A far end that may not merge it on the way in gets none
     /// (RFC 6040 section 4.1, compatibility mode).
     fn mark(&self, packet: &[u8]) -> Ecn {
@@ -176,6 +179,16 @@ impl Tunnel {
             Ecn::NotEct
         }
     }
+}
+
+/// With zeros behind it, but never beyond the MTU, as Linux does.
+fn padded(slot: &mut [u8], length: usize, mtu: usize) -> &[u8] {
+    let most = mtu.min(slot.len()).max(length);
+    let padded = length.next_multiple_of(PADDING).min(most);
+    if let Some(padding) = slot.get_mut(length..padded) {
+        padding.fill(0);
+    }
+    slot.get(..padded).unwrap_or_default()
 }
 
 fn datagram(outcome: Outcome) -> Option<usize> {

@@ -27,6 +27,8 @@ pub struct Settings {
     pub reorder: f64,
     /// Bytes that may wait for their turn; what is over is dropped.
     pub queue: usize,
+    /// Larger IP packets are swallowed without a word.
+    pub largest: usize,
     /// Everything is lost.
     pub blackhole: bool,
 }
@@ -42,6 +44,7 @@ impl Default for Settings {
             corrupt: 0.0,
             reorder: 0.0,
             queue: 1 << 20,
+            largest: usize::MAX,
             blackhole: false,
         }
     }
@@ -82,7 +85,8 @@ impl Impairment {
     }
 
     pub fn handle_packet(&mut self, mut packet: Vec<u8>, now: Instant) {
-        if self.settings.blackhole || self.chance(self.settings.loss) {
+        let swallowed = self.settings.blackhole || packet.len() > self.settings.largest;
+        if swallowed || self.chance(self.settings.loss) {
             return;
         }
         let Some(sent) = self.serialise(packet.len(), now) else {

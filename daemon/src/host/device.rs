@@ -111,11 +111,6 @@ impl Host {
 
     /// Marks a TUN as ours and makes it ready: alias, MTU, segments, sysctls, up.
     pub fn prepare_tun(&self, name: &InterfaceName, mtu: u16, what: &str) -> Result<(), HostError> {
-        let missing = || std::io::Error::from(std::io::ErrorKind::NotFound);
-        let device = self.device(name)?;
-        let device = device
-            .ok_or_else(missing)
-            .map_err(HostError::object(format!("device {name}")))?;
         // Before the device is up: else it has a link-local address already.
         for Sysctl { name, value, .. } in plan::of_device(name) {
             // Without IPv6 the machine has not all of them.
@@ -123,17 +118,37 @@ impl Host {
             wanted.map_or(Ok(()), |value| sysctl::write(&name, &value))?;
         }
         let mut message = LinkMessage::default();
-        message.header.index = device.index;
         message.header.flags = LinkFlags::Up;
         message.header.change_mask = LinkFlags::Up;
-        message.attributes = vec![
-            LinkAttribute::IfAlias(format!("{ALIAS} {what}")),
-            LinkAttribute::Mtu(u32::from(mtu)),
-            LinkAttribute::GsoMaxSegs(SEND_BYTES / (u32::from(mtu) + OVERHEAD)),
-        ];
+        message.attributes = sizes(mtu).to_vec();
+        message
+            .attributes
+            .push(LinkAttribute::IfAlias(format!("{ALIAS} {what}")));
+        self.change_device(name, message)
+    }
+
+    /// What the path behind a TUN carries has changed. TCP takes it from there at once.
+    pub fn set_mtu(&self, name: &InterfaceName, mtu: u16) -> Result<(), HostError> {
+        let mut message = LinkMessage::default();
+        message.attributes = sizes(mtu).to_vec();
+        self.change_device(name, message)
+    }
+
+    fn change_device(
+        &self,
+        name: &InterfaceName,
+        mut message: LinkMessage,
+    ) -> Result<(), HostError> {
+        let explain = || HostError::object(format!("device {name}"));
+        let missing = || std::io::Error::from(std::io::ErrorKind::NotFound);
+        let device = self
+            .device(name)?
+            .ok_or_else(missing)
+            .map_err(explain())?;
+        message.header.index = device.index;
         self.netlink
             .change(RouteNetlinkMessage::SetLink(message), 0)
-            .map_err(HostError::object(format!("device {name}")))
+            .map_err(explain())
     }
 
     pub(super) fn remove_device(&self, device: &Device) -> Result<(), HostError> {
@@ -143,4 +158,12 @@ impl Host {
             .change(RouteNetlinkMessage::DelLink(message), 0)
             .map_err(HostError::object(format!("device {}", device.name)))
     }
+}
+
+/// The MTU, and how many segments of it one UDP send takes.
+fn sizes(mtu: u16) -> [LinkAttribute; 2] {
+    [
+        LinkAttribute::Mtu(u32::from(mtu)),
+        LinkAttribute::GsoMaxSegs(SEND_BYTES / (u32::from(mtu) + OVERHEAD)),
+    ]
 }

@@ -15,12 +15,43 @@ const REPLY_V4: u8 = 0;
 const REQUEST_V6: u8 = 128;
 const REPLY_V6: u8 = 129;
 
+/// Bytes of ICMP header and stamp.
+const LENGTH: usize = 16;
+
 /// An echo request. `stamp_us` comes back in the reply. `None` for addresses of two families.
 pub fn request(
     source: IpAddr,
     destination: IpAddr,
     sequence: u16,
     stamp_us: u64,
+) -> Option<Vec<u8>> {
+    request_of(source, destination, sequence, stamp_us, LENGTH)
+}
+
+/// One that is `size` bytes long in all, and so is its reply. `None`, too, if that is too short.
+pub fn request_of_size(source: IpAddr, destination: IpAddr, size: u16) -> Option<Vec<u8>> {
+    let length = usize::from(size).checked_sub(inner::header_length(source))?;
+    if length <= LENGTH {
+        return None;
+    }
+    request_of(source, destination, 0, 0, length)
+}
+
+/// A reply to [`request_of_size`]: how long it is.
+pub fn size_of_reply(packet: &[u8]) -> Option<u16> {
+    let (_, body) = inner::payload(packet)?;
+    if body.len() <= LENGTH || reply(packet).is_none() {
+        return None;
+    }
+    u16::try_from(packet.len()).ok()
+}
+
+fn request_of(
+    source: IpAddr,
+    destination: IpAddr,
+    sequence: u16,
+    stamp_us: u64,
+    length: usize,
 ) -> Option<Vec<u8>> {
     let v6 = source.is_ipv6();
     let (protocol, kind) = if v6 {
@@ -32,6 +63,7 @@ pub fn request(
     body.extend(IDENTIFIER.to_be_bytes());
     body.extend(sequence.to_be_bytes());
     body.extend(stamp_us.to_be_bytes());
+    body.resize(length, 0);
     let pseudo = if v6 {
         pseudo_header(source, destination, body.len())
     } else {
@@ -95,6 +127,26 @@ mod tests {
             0,
             "ICMPv6"
         );
+    }
+
+    #[test]
+    fn a_large_echo_is_told_from_those_that_ask_for_health() {
+        for (a, b) in [("10.213.1.1", "10.213.2.1"), ("fd50::1", "fd50::2")] {
+            let (a, b) = (a.parse().unwrap(), b.parse().unwrap());
+            let mut large = request_of_size(a, b, 1400).unwrap();
+            assert_eq!(large.len(), 1400);
+            let mut small = request(a, b, 1, 1).unwrap();
+            for packet in [&mut large, &mut small] {
+                let (at, kind) = if packet[0] == 0x45 {
+                    (20, REPLY_V4)
+                } else {
+                    (40, REPLY_V6)
+                };
+                packet[at] = kind;
+            }
+            assert_eq!(size_of_reply(&large), Some(1400));
+            assert_eq!(size_of_reply(&small), None);
+        }
     }
 
     #[test]

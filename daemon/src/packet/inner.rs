@@ -7,6 +7,11 @@ const V4_HEADER: usize = 20;
 const V6_HEADER: usize = 40;
 const HOP_LIMIT: u8 = 64;
 
+/// Bytes of the IP header of packets from `source`.
+pub fn header_length(source: IpAddr) -> usize {
+    if source.is_ipv6() { V6_HEADER } else { V4_HEADER }
+}
+
 /// An IP packet with `body`. `None` if the addresses are of two families or it is too long.
 pub fn packet(source: IpAddr, destination: IpAddr, protocol: u8, body: &[u8]) -> Option<Vec<u8>> {
     match (source, destination) {
