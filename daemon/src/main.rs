@@ -76,12 +76,15 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(start::run(
+    let ended = runtime.block_on(start::run(
         view,
         &key,
         &arguments.runtime_dir,
         &arguments.state_dir,
-    ))
+    ));
+    // A name server that does not answer holds up nobody who wants to stop.
+    runtime.shutdown_background();
+    ended
 }
 
 /// To stderr, where journald picks it up. `PATHWEAVE_LOG=debug` says more.

@@ -141,10 +141,7 @@ impl Host {
     ) -> Result<(), HostError> {
         let explain = || HostError::object(format!("device {name}"));
         let missing = || std::io::Error::from(std::io::ErrorKind::NotFound);
-        let device = self
-            .device(name)?
-            .ok_or_else(missing)
-            .map_err(explain())?;
+        let device = self.device(name)?.ok_or_else(missing).map_err(explain())?;
         message.header.index = device.index;
         self.netlink
             .change(RouteNetlinkMessage::SetLink(message), 0)

@@ -9,7 +9,11 @@ const HOP_LIMIT: u8 = 64;
 
 /// Bytes of the IP header of packets from `source`.
 pub fn header_length(source: IpAddr) -> usize {
-    if source.is_ipv6() { V6_HEADER } else { V4_HEADER }
+    if source.is_ipv6() {
+        V6_HEADER
+    } else {
+        V4_HEADER
+    }
 }
 
 /// An IP packet with `body`. `None` if the addresses are of two families or it is too long.

@@ -31,6 +31,10 @@ pub struct LinkSockets {
 }
 
 impl LinkSockets {
+    pub fn is_open(&self) -> bool {
+        self.v4.is_some() || self.v6.is_some()
+    }
+
     /// There is a socket of that address's family.
     pub fn reaches(&self, remote: SocketAddr) -> bool {
         self.towards(remote).is_some()

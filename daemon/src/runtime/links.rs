@@ -92,8 +92,7 @@ impl Attachment {
                 Some(found.index)
             }
         };
-        let open = self.sockets.v4.is_some() || self.sockets.v6.is_some();
-        if open && self.device == device {
+        if self.sockets.is_open() && self.device == device {
             return Ok(());
         }
         self.close();

@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
-use crate::config::Endpoint;
 use crate::control::{Dropped, Status};
 use crate::host::Host;
 use crate::names::{PathId, PathNumber, SiteId};
@@ -17,7 +16,7 @@ use crate::site::{Action, Obstacle, PathFacts, Site, Traffic};
 
 use super::clock;
 use super::control_socket::Ask;
-use super::endpoints::{self, Resolved};
+use super::endpoints::{Endpoints, Resolved};
 use super::lane::Lane;
 use super::links::Links;
 use super::paths::Paths;
@@ -38,7 +37,6 @@ const SETTLE: Duration = Duration::from_millis(100);
 const PATROL: Duration = Duration::from_secs(10);
 /// A path that is not up has its endpoint looked up again this often.
 const RESOLVE: Duration = Duration::from_secs(5);
-const ANSWERS: usize = 64;
 
 #[derive(Debug)]
 pub struct Supervisor {
@@ -48,7 +46,8 @@ pub struct Supervisor {
     links: Links,
     shared: Arc<Shared>,
     signals: Signals,
-    resolved: (mpsc::Sender<Resolved>, mpsc::Receiver<Resolved>),
+    endpoints: Endpoints,
+    resolved: mpsc::Receiver<Resolved>,
     addresses: Vec<PathAddresses>,
     /// What the kernel was last made to match.
     planned: BTreeMap<PathId, PathUse>,
@@ -79,6 +78,7 @@ impl Supervisor {
         signals: Signals,
     ) -> Self {
         let now = clock::now();
+        let (endpoints, resolved) = Endpoints::new(site.view().overlay.networks());
         Self {
             addresses: PathAddresses::of(site.view()),
             site,
@@ -87,7 +87,8 @@ impl Supervisor {
             links,
             shared,
             signals,
-            resolved: mpsc::channel(ANSWERS),
+            endpoints,
+            resolved,
             planned: BTreeMap::new(),
             site_paths: BTreeMap::new(),
             stale: true,
@@ -131,7 +132,7 @@ impl Supervisor {
                     self.answer(ask);
                     wake = clock::now();
                 }
-                Some(resolved) = self.resolved.1.recv() => self.use_endpoint(&resolved),
+                Some(resolved) = self.resolved.recv() => self.use_endpoint(resolved),
                 () = tokio::time::sleep_until(wake.into()) => {}
             }
         }
@@ -266,40 +267,35 @@ impl Supervisor {
     }
 
     /// Looks up the endpoints of all paths that are not in use.
-    fn resolve(&self) {
+    fn resolve(&mut self) {
         let uses = self.site.uses();
-        let view = self.site.view();
-        for (peer, path) in view.paths() {
-            let endpoint: Option<&Endpoint> = peer
-                .site
-                .links
-                .get(path.remote_link)
-                .and_then(|link| link.endpoint.as_ref());
-            if let (Some(endpoint), false) = (endpoint, uses.get(&path.id) == Some(&PathUse::Live))
-            {
-                endpoints::resolve(path.id, endpoint, &self.resolved.0);
+        for (peer, path) in self.site.view().paths() {
+            let link = peer.site.links.get(path.remote_link);
+            let endpoint = link.and_then(|link| link.endpoint.as_ref());
+            let live = uses.get(&path.id) == Some(&PathUse::Live);
+            if let Some(endpoint) = endpoint.filter(|_| !live) {
+                self.endpoints.resolve(path.id, endpoint);
             }
         }
     }
 
-    /// The first address that a socket of the link can reach.
-    fn use_endpoint(&mut self, resolved: &Resolved) {
+    fn use_endpoint(&mut self, resolved: Resolved) {
         let Some(lane) = self.paths.lane(resolved.path) else {
             return;
         };
-        match &resolved.addresses {
-            Ok(addresses) => {
-                let sockets = lane.sockets.load();
-                let usable = addresses.iter().find(|address| sockets.reaches(**address));
-                if let Some(address) = usable {
-                    lane.tunnel.set_remote(Some(*address));
-                }
-            }
-            Err(why) => {
-                let obstacle = Some(Obstacle::Unresolved(why.clone()));
+        let sockets = lane.sockets.load();
+        match self
+            .endpoints
+            .take(resolved, |address| sockets.reaches(address))
+        {
+            (_, Ok(address)) => lane.tunnel.set_remote(Some(address)),
+            // Without a socket there is a better reason already.
+            (path, Err(why)) if sockets.is_open() => {
+                let obstacle = Obstacle::Unresolved(why);
                 self.site
-                    .handle_obstacle(resolved.path, obstacle, clock::now());
+                    .handle_obstacle(path, Some(obstacle), clock::now());
             }
+            (_, Err(_)) => {}
         }
     }
 
