@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
+use nix::sys::socket::{setsockopt, sockopt};
 use pathweaved::host::subflows::{self, Subflow};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -39,6 +40,8 @@ pub struct Transfer {
     pub mapped: bool,
     /// The listener takes both families, on `[::]`.
     pub dual_stack: bool,
+    /// Of TCP at both ends; else the machine's.
+    pub congestion_control: Option<&'static str>,
     pub port: u16,
     pub seed: u64,
 }
@@ -54,6 +57,7 @@ impl Transfer {
             listen_on_site: false,
             mapped: false,
             dual_stack: false,
+            congestion_control: None,
             port: 7000,
             seed: 1,
         }
@@ -176,8 +180,8 @@ fn lag(start: Instant, samples: usize) -> Duration {
 /// Checksum, and whether MPTCP was spoken to the end.
 type End = io::Result<(u64, bool)>;
 
-fn socket(mptcp: bool, address: SocketAddr) -> io::Result<Socket> {
-    let protocol = if mptcp {
+fn socket(transfer: &Transfer, address: SocketAddr) -> io::Result<Socket> {
+    let protocol = if transfer.mptcp {
         Protocol::from(IPPROTO_MPTCP)
     } else {
         Protocol::TCP
@@ -185,6 +189,9 @@ fn socket(mptcp: bool, address: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(protocol))?;
     socket.set_read_timeout(Some(PATIENCE))?;
     socket.set_write_timeout(Some(PATIENCE))?;
+    if let Some(name) = transfer.congestion_control {
+        setsockopt(&socket, sockopt::TcpCongestion, &name.into()).map_err(io::Error::from)?;
+    }
     Ok(socket)
 }
 
@@ -201,7 +208,7 @@ fn accept(
         Family::V6 => Ipv6Addr::UNSPECIFIED.into(),
     };
     let address = SocketAddr::new(ip, address.port());
-    let listener = socket(transfer.mptcp, address)?;
+    let listener = socket(transfer, address)?;
     if transfer.dual_stack {
         listener.set_only_v6(false)?;
     }
@@ -221,7 +228,7 @@ fn open(transfer: &Transfer, from: SocketAddr, to: SocketAddr, count: &AtomicU64
         }
         _ => address,
     });
-    let stream = socket(transfer.mptcp, to)?;
+    let stream = socket(transfer, to)?;
     if transfer.bound {
         stream.bind(&from.into())?;
     }

@@ -280,22 +280,19 @@ impl Supervisor {
     }
 
     fn use_endpoint(&mut self, resolved: Resolved) {
-        let Some(lane) = self.paths.lane(resolved.path) else {
-            return;
-        };
-        let sockets = lane.sockets.load();
-        match self
-            .endpoints
-            .take(resolved, |address| sockets.reaches(address))
-        {
-            (_, Ok(address)) => lane.tunnel.set_remote(Some(address)),
+        let lane = self.paths.lane(resolved.path);
+        let sockets = lane.map(|lane| lane.sockets.load());
+        let reaches = |address| sockets.as_ref().is_some_and(|to| to.reaches(address));
+        let (path, found) = self.endpoints.take(resolved, reaches);
+        match (lane, found) {
+            (Some(lane), Ok(address)) => lane.tunnel.set_remote(Some(address)),
             // Without a socket there is a better reason already.
-            (path, Err(why)) if sockets.is_open() => {
+            (Some(_), Err(why)) if sockets.is_some_and(|to| to.is_open()) => {
                 let obstacle = Obstacle::Unresolved(why);
                 self.site
                     .handle_obstacle(path, Some(obstacle), clock::now());
             }
-            (_, Err(_)) => {}
+            (Some(_) | None, _) => {}
         }
     }
 
