@@ -15,11 +15,12 @@
 //! | [`host`] | the kernel's state: observe, verdict, apply, watch | plan, sys, names |
 //! | [`sys`] | the only `unsafe`: system calls without a library | – |
 //! | **below: no I/O, no clock, no async** | | |
-//! | [`site`] | the deciding machine, one per daemon | config, plan, health, packet, control, names |
+//! | [`site`] | the deciding machine, one per daemon | config, plan, health, mtu, packet, control, names |
 //! | [`tunnel`] | the data-plane machine, one per path | noise, packet, names |
 //! | [`noise`] | the seam to boringtun | names |
 //! | [`plan`] | configuration + live paths → the kernel state we want | config, names |
 //! | [`health`] | one path's state machine | packet, names |
+//! | [`mtu`] | the largest packet that a path carries | – |
 //! | [`packet`] | IP, WireGuard and probe bytes ↔ types; batches | names |
 //! | [`config`] | the fleet file: raw → checked | names |
 //! | [`control`] | requests, responses, status: all that the CLI knows | names |
