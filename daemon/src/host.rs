@@ -20,6 +20,7 @@ mod mptcp;
 mod netlink;
 mod nft;
 mod observe;
+pub mod path_manager;
 mod route;
 mod rule;
 pub mod subflows;
@@ -123,6 +124,11 @@ impl Host {
             }
         }
         report
+    }
+
+    /// The kernel lets a program choose the subflows (Linux 5.19).
+    pub fn has_user_space_path_manager(&self) -> bool {
+        sysctl::read(plan::PATH_MANAGER).is_ok()
     }
 
     /// Makes every connection's subflow from `address` anew: the in-kernel path manager does it

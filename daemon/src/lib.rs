@@ -19,6 +19,7 @@
 //! | [`tunnel`] | the data-plane machine, one per path | noise, packet, names |
 //! | [`noise`] | the seam to boringtun | names |
 //! | [`plan`] | configuration + live paths → the kernel state we want | config, names |
+//! | [`healing`] | one subflow per live path for every open connection | plan, names |
 //! | [`health`] | one path's state machine | packet, names |
 //! | [`mtu`] | the largest packet that a path carries | – |
 //! | [`packet`] | IP, WireGuard and probe bytes ↔ types; batches | names |
@@ -35,6 +36,7 @@
 pub mod carrier;
 pub mod config;
 pub mod control;
+pub mod healing;
 pub mod health;
 pub mod host;
 pub mod mtu;

@@ -15,6 +15,7 @@
 mod guard;
 mod path_addresses;
 mod routes;
+mod subflow;
 mod sysctls;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,7 +29,8 @@ use crate::names::{PathId, PathNumber, SiteId};
 pub use guard::Guard;
 pub use path_addresses::PathAddresses;
 pub use routes::{RouteKey, Target};
-pub use sysctls::{Lifetime, Sysctl, SysctlValue, of_device};
+pub use subflow::{Join, Subflow};
+pub use sysctls::{Lifetime, PATH_MANAGER, Sysctl, SysctlValue, of_device};
 
 /// Marks our addresses, routes and rules (`/etc/iproute2/rt_protos` leaves it free).
 pub const PROTOCOL: u8 = 183;
@@ -51,6 +53,15 @@ pub enum PathUse {
     /// waits there goes on by itself when the path is back.
     Idle,
     Live,
+}
+
+/// Who opens the subflows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PathManager {
+    /// The kernel, once, when a connection begins; also while no daemon runs.
+    Kernel,
+    /// We, exactly, for as long as we live.
+    UserSpace,
 }
 
 /// The kernel state we want. Everything that is not ours is not in it.
@@ -94,6 +105,22 @@ pub fn desired(
         guard: view.leak_guard.then(|| Guard::of(view)),
         ours: view.overlay.networks().collect(),
         warnings: left_out.into_iter().collect(),
+    }
+}
+
+impl KernelState {
+    /// The same, with subflows opened by whom it shall be: the kernel wants endpoints for it.
+    #[must_use]
+    pub fn managed_by(mut self, manager: PathManager) -> Self {
+        match manager {
+            PathManager::Kernel => {}
+            PathManager::UserSpace => {
+                self.endpoints.clear();
+                self.warnings.clear();
+                self.sysctls.push(sysctls::user_space_path_manager());
+            }
+        }
+        self
     }
 }
 

@@ -3,6 +3,7 @@
 pub mod clock;
 pub mod control_socket;
 mod endpoints;
+pub mod healer;
 pub mod instance;
 pub mod lane;
 mod links;

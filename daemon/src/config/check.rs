@@ -18,7 +18,7 @@ use std::ops::Range;
 
 use toml::de::{DeTable, Error};
 
-use super::checked::{Fleet, SiteKind};
+use super::checked::{Fleet, PathManagerWish, SiteKind};
 use super::problem::Problem;
 use super::secret;
 use super::section::Section;
@@ -27,7 +27,14 @@ use super::section::Section;
 pub const KEYS: [(&str, &[&str]); 4] = [
     (
         "the file",
-        &["overlay", "listen_port", "leak_guard", "site", "path"],
+        &[
+            "overlay",
+            "listen_port",
+            "leak_guard",
+            "path_manager",
+            "site",
+            "path",
+        ],
     ),
     ("a site", &["id", "public_key", "kind", "subnets", "links"]),
     (
@@ -63,6 +70,7 @@ pub(super) fn fleet(text: &str) -> Result<Fleet, Vec<Problem>> {
     let overlay = overlay::read(&file, &mut problems);
     let listen_port = listen_port(&file, &mut problems);
     let leak_guard = file.boolean("leak_guard", &mut problems);
+    let path_manager = path_manager(&file, &mut problems);
     let sites = sites(&file, listen_port, &mut problems);
     twice::check(&sites, &mut problems);
     sites
@@ -81,6 +89,7 @@ pub(super) fn fleet(text: &str) -> Result<Fleet, Vec<Problem>> {
             overlay,
             listen_port,
             leak_guard: leak_guard.is_none_or(|(guard, _)| guard),
+            path_manager,
             sites: sites.into_iter().map(|site| (site.id, site)).collect(),
             pairings,
         }),
@@ -120,6 +129,21 @@ fn listen_port(file: &Section<'_, '_>, problems: &mut Vec<Problem>) -> u16 {
             let remedy = "write a UDP port from 1 to 65535, or leave the key out for 51820";
             problems.push(Problem::new(place, format!("{port} is no port"), remedy));
             DEFAULT_PORT
+        }
+    }
+}
+
+fn path_manager(file: &Section<'_, '_>, problems: &mut Vec<Problem>) -> PathManagerWish {
+    match file.text("path_manager", problems) {
+        None | Some(("auto", _)) => PathManagerWish::Auto,
+        Some(("kernel", _)) => PathManagerWish::Kernel,
+        Some(("userspace", _)) => PathManagerWish::UserSpace,
+        Some((other, place)) => {
+            let what = format!("there is no path manager {other:?}");
+            let remedy =
+                "write \"auto\", \"kernel\" or \"userspace\", or leave the key out for \"auto\"";
+            problems.push(Problem::new(place, what, remedy));
+            PathManagerWish::Auto
         }
     }
 }

@@ -17,6 +17,7 @@ pub struct Fleet {
     pub listen_port: u16,
     /// `false` only by explicit wish: the daemon then loads no nftables guard.
     pub leak_guard: bool,
+    pub path_manager: PathManagerWish,
     pub sites: BTreeMap<SiteId, Site>,
     /// Explicit `[[path]]` pairings; a pair of sites not named here is paired 1:1 by order.
     pub pairings: Vec<Pairing>,
@@ -171,12 +172,23 @@ impl fmt::Display for Endpoint {
     }
 }
 
+/// Who shall open MPTCP's subflows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PathManagerWish {
+    /// pathweaved, where the kernel lets it.
+    #[default]
+    Auto,
+    Kernel,
+    UserSpace,
+}
+
 /// The overlay as one of its sites sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct View {
     pub overlay: OverlayPrefixes,
     pub listen_port: u16,
     pub leak_guard: bool,
+    pub path_manager: PathManagerWish,
     pub site: Site,
     /// In ascending order of id.
     pub peers: Vec<Peer>,

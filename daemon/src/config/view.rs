@@ -47,6 +47,7 @@ impl Fleet {
             overlay: self.overlay,
             listen_port: self.listen_port,
             leak_guard: self.leak_guard,
+            path_manager: self.path_manager,
             site: site.clone(),
             peers: others.map(|other| self.peer(site, other)).collect(),
         })

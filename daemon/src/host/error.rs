@@ -12,6 +12,11 @@ pub enum HostError {
          later that is built with CONFIG_MPTCP"
     )]
     NoMptcp,
+    #[error(
+        "this kernel lets no program manage MPTCP's paths (Linux 5.19 does): \
+         write `path_manager = \"auto\"` into the fleet file"
+    )]
+    NoPathManager,
     #[error("the kernel's network state may not be changed: run as root or with CAP_NET_ADMIN")]
     NotPermitted,
     #[error(

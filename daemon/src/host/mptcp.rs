@@ -21,7 +21,7 @@ const GET_ADDR: u8 = 3;
 const SET_LIMITS: u8 = 5;
 const GET_LIMITS: u8 = 6;
 
-const ATTR_ADDR: u16 = 1;
+pub(super) const ATTR_ADDR: u16 = 1;
 const ATTR_RCV_ADD_ADDRS: u16 = 2;
 const ATTR_SUBFLOWS: u16 = 3;
 
@@ -100,7 +100,12 @@ impl Netlink {
         self.pm(SET_LIMITS, attributes, NLM_F_ACK).map(|_| ())
     }
 
-    fn pm(&self, command: u8, attributes: Vec<DefaultNla>, flags: u16) -> io::Result<Vec<Pm>> {
+    pub(super) fn pm(
+        &self,
+        command: u8,
+        attributes: Vec<DefaultNla>,
+        flags: u16,
+    ) -> io::Result<Vec<Pm>> {
         let mut message = GenlMessage::from_payload(Pm {
             command,
             attributes,
@@ -111,28 +116,31 @@ impl Netlink {
     }
 
     fn pm_family(&self) -> io::Result<u16> {
+        let id = self.pm_control()?.into_iter().find_map(|nla| match nla {
+            GenlCtrlAttrs::FamilyId(id) => Some(id),
+            _ => None,
+        });
+        id.ok_or_else(|| io::Error::other("the kernel has no MPTCP path manager"))
+    }
+
+    /// What the kernel tells of the family: its id, its groups.
+    pub(super) fn pm_control(&self) -> io::Result<Vec<GenlCtrlAttrs>> {
         let nlas = vec![GenlCtrlAttrs::FamilyName(FAMILY.to_owned())];
         let request = GenlMessage::from_payload(GenlCtrl {
             cmd: GenlCtrlCmd::GetFamily,
             nlas,
         });
         let answers = ask(&self.generic, request, NLM_F_ACK)?;
-        let id = answers
-            .iter()
-            .flat_map(|answer| &answer.payload.nlas)
-            .find_map(|nla| match nla {
-                GenlCtrlAttrs::FamilyId(id) => Some(*id),
-                _ => None,
-            });
-        id.ok_or_else(|| io::Error::other("the kernel has no MPTCP path manager"))
+        let nlas = answers.into_iter().flat_map(|answer| answer.payload.nlas);
+        Ok(nlas.collect())
     }
 }
 
 /// A message of the family, either way.
 #[derive(Clone, Debug)]
-struct Pm {
-    command: u8,
-    attributes: Vec<DefaultNla>,
+pub(super) struct Pm {
+    pub(super) command: u8,
+    pub(super) attributes: Vec<DefaultNla>,
 }
 
 impl GenlFamily for Pm {
@@ -175,7 +183,7 @@ fn attributes(bytes: &[u8]) -> Result<Vec<DefaultNla>, DecodeError> {
     NlasIterator::new(bytes).map(|nla| nla.map(own)).collect()
 }
 
-fn value(attribute: &DefaultNla) -> Vec<u8> {
+pub(super) fn value(attribute: &DefaultNla) -> Vec<u8> {
     let mut bytes = vec![0; attribute.value_len()];
     attribute.emit_value(&mut bytes);
     bytes
@@ -185,13 +193,13 @@ fn number(bytes: Vec<u8>) -> Option<u32> {
     Some(u32::from_ne_bytes(bytes.try_into().ok()?))
 }
 
-fn nest(kind: u16, inner: &[DefaultNla]) -> DefaultNla {
+pub(super) fn nest(kind: u16, inner: &[DefaultNla]) -> DefaultNla {
     let mut bytes = vec![0; inner.buffer_len()];
     inner.emit(&mut bytes);
     DefaultNla::new(kind | NESTED, bytes)
 }
 
-fn address_attributes(address: IpAddr) -> Vec<DefaultNla> {
+pub(super) fn address_attributes(address: IpAddr) -> Vec<DefaultNla> {
     let (family, kind, bytes) = match address {
         IpAddr::V4(v4) => (AF_INET, ADDR_ADDR4, v4.octets().to_vec()),
         IpAddr::V6(v6) => (AF_INET6, ADDR_ADDR6, v6.octets().to_vec()),

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::IpAddr;
 
 use netlink_packet_core::{
     DecodeError, NLM_F_ACK, NLM_F_DUMP, NetlinkDeserializable, NetlinkHeader, NetlinkPayload,
@@ -19,6 +18,7 @@ use nix::errno::Errno;
 
 use crate::names::PathId;
 use crate::plan::PathAddresses;
+pub use crate::plan::Subflow;
 
 use super::netlink::{Netlink, ask};
 use super::{Host, HostError};
@@ -30,29 +30,13 @@ const TOKEN_LOCAL: u16 = 2;
 const FLAGS: u16 = 8;
 /// MPTCP_SUBFLOW_FLAG_MCAP_LOC and _JOIN_LOC (linux/mptcp.h).
 const OPENED_HERE: u32 = 1 << 1 | 1 << 3;
+/// MPTCP_SUBFLOW_FLAG_FULLY_ESTABLISHED.
+const FULLY_ESTABLISHED: u32 = 1 << 6;
 const ESTABLISHED: u8 = 1;
 const NESTED: u16 = 1 << 15;
 /// Offsets in `struct tcp_info` (linux/tcp.h).
 const BYTES_ACKED: usize = 120;
 const BYTES_RECEIVED: usize = 128;
-
-/// One subflow of a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Subflow {
-    /// Names the connection at this end; 0 until the kernel tells it.
-    pub token: u32,
-    pub source: IpAddr,
-    pub source_port: u16,
-    pub destination: IpAddr,
-    pub destination_port: u16,
-    /// This end opened it; else the far end did.
-    pub opened_here: bool,
-    /// False while the join is under way.
-    pub established: bool,
-    /// TCP payload bytes that the far end acknowledged, and that it sent.
-    pub bytes_acked: u64,
-    pub bytes_received: u64,
-}
 
 impl Host {
     /// All subflows of this network namespace, established or under way.
@@ -186,6 +170,7 @@ fn subflow(response: &InetResponse) -> Option<Subflow> {
         return None;
     }
     let mptcp = attribute(&ulp, ULP_MPTCP).unwrap_or_default();
+    let flags = number(&mptcp, FLAGS).unwrap_or(0);
     let info = response.nlas.iter().find_map(|nla| match nla {
         Nla::TcpInfo(info) => Some(info),
         _ => None,
@@ -197,7 +182,8 @@ fn subflow(response: &InetResponse) -> Option<Subflow> {
         source_port: id.source_port,
         destination: id.destination_address.to_canonical(),
         destination_port: id.destination_port,
-        opened_here: number(&mptcp, FLAGS).is_some_and(|flags| flags & OPENED_HERE != 0),
+        opened_here: flags & OPENED_HERE != 0,
+        takes_joins: flags & FULLY_ESTABLISHED != 0,
         established: response.header.state == ESTABLISHED,
         bytes_acked: counter(info, BYTES_ACKED),
         bytes_received: counter(info, BYTES_RECEIVED),

@@ -57,6 +57,18 @@ impl PathAddresses {
         }
     }
 
+    /// The address at this end of a subflow that we open towards `destination`, and its id: 0 of
+    /// the first path, for its address is that of each connection's first subflow.
+    pub fn end_towards(&self, destination: IpAddr) -> Option<(IpAddr, u8)> {
+        let ends = self
+            .ends
+            .iter()
+            .find(|ends| ends.own.is_ipv4() == destination.is_ipv4())?;
+        let number = self.path.number;
+        let first = number == PathNumber::FIRST;
+        Some((ends.own, if first { 0 } else { number.value() }))
+    }
+
     /// We opened it (A_k → P_1 or a host behind it), or the peer did (A_1 ← P_k).
     pub fn carries(&self, source: IpAddr, destination: IpAddr) -> bool {
         let behind = || {

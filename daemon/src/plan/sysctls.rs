@@ -62,6 +62,18 @@ impl SysctlValue {
     }
 }
 
+/// Who opens subflows of the connections that come from now on: the kernel (0), or a program (1;
+/// `enum mptcp_pm_type`, net/mptcp/protocol.h).
+pub const PATH_MANAGER: &str = "net/mptcp/pm_type";
+
+pub(super) fn user_space_path_manager() -> Sysctl {
+    Sysctl {
+        name: PATH_MANAGER.to_owned(),
+        value: SysctlValue::Exactly("1"),
+        lifetime: Lifetime::Machine,
+    }
+}
+
 pub(super) fn all(view: &View, paths: &BTreeMap<PathId, PathUse>) -> Vec<Sysctl> {
     let present = |id: &PathId| !matches!(paths.get(id), None | Some(PathUse::Absent));
     let devices = view.paths().filter(|(_, path)| present(&path.id));

@@ -10,12 +10,13 @@ use crate::config::View;
 use crate::host::{Host, HostError};
 use crate::names::PrivateKey;
 use crate::noise::Identity;
-use crate::plan;
+use crate::plan::{self, PathManager};
 use crate::site::Site;
 use crate::tun::TunError;
 
 use super::clock;
 use super::control_socket::ControlSocket;
+use super::healer::Healer;
 use super::instance::Instance;
 use super::links::Links;
 use super::paths::{PathError, Paths};
@@ -49,14 +50,15 @@ pub async fn run(
     let _socket = ControlSocket::serve(runtime_dir, asks)?;
 
     let signals = Signals::open()?;
+    let healer = Healer::open(&host, view.path_manager, clock::now())?;
 
     // ── below this line the machine is changed ──
     let paths = Paths::new(&view, shared.clone());
     let site = Site::new(view, clock::now());
-    let prepared = prepare(&mut host, &site, paths);
+    let prepared = prepare(&mut host, &site, paths, healer.manager());
     let result = match prepared {
         Ok(paths) => {
-            let supervisor = Supervisor::new(site, host, paths, links, shared, signals);
+            let supervisor = Supervisor::new(site, host, paths, links, shared, signals, healer);
             host = supervisor.run(control_packets, questions).await;
             Ok(())
         }
@@ -68,8 +70,13 @@ pub async fn run(
 }
 
 /// The guard and the refusing routes first, then the TUNs.
-fn prepare(host: &mut Host, site: &Site, mut paths: Paths) -> anyhow::Result<Paths> {
-    let desired = plan::desired(site.view(), &site.uses(), &site.site_paths());
+fn prepare(
+    host: &mut Host,
+    site: &Site,
+    mut paths: Paths,
+    manager: PathManager,
+) -> anyhow::Result<Paths> {
+    let desired = plan::desired(site.view(), &site.uses(), &site.site_paths()).managed_by(manager);
     let report = host.reconcile(&desired)?;
     say(&report);
     if let Some(error) = report.failures.into_iter().next() {

@@ -1,7 +1,7 @@
 //! The daemon's one asynchronous task: feeds the site machine, carries out what it asks for, and
 //! keeps the kernel as the plan says.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 use crate::control::{Dropped, Status};
+use crate::healing::Paths as Healed;
 use crate::host::Host;
+use crate::host::path_manager::Event;
 use crate::names::{PathId, PathNumber, SiteId};
 use crate::plan::{self, PathAddresses, PathUse};
 use crate::site::{Action, Obstacle, PathFacts, Site, Traffic};
@@ -17,6 +19,7 @@ use crate::site::{Action, Obstacle, PathFacts, Site, Traffic};
 use super::clock;
 use super::control_socket::Ask;
 use super::endpoints::{Endpoints, Resolved};
+use super::healer::Healer;
 use super::lane::Lane;
 use super::links::Links;
 use super::paths::Paths;
@@ -49,6 +52,9 @@ pub struct Supervisor {
     endpoints: Endpoints,
     resolved: mpsc::Receiver<Resolved>,
     addresses: Vec<PathAddresses>,
+    healer: Healer,
+    /// The paths that connections may use, as planned.
+    live: BTreeSet<PathId>,
     /// What the kernel was last made to match.
     planned: BTreeMap<PathId, PathUse>,
     /// The path that carries the site addresses, by peer, as planned.
@@ -76,6 +82,7 @@ impl Supervisor {
         links: Links,
         shared: Arc<Shared>,
         signals: Signals,
+        healer: Healer,
     ) -> Self {
         let now = clock::now();
         let (endpoints, resolved) = Endpoints::new(site.view().overlay.networks());
@@ -87,6 +94,8 @@ impl Supervisor {
             links,
             shared,
             signals,
+            healer,
+            live: BTreeSet::new(),
             endpoints,
             resolved,
             planned: BTreeMap::new(),
@@ -132,6 +141,10 @@ impl Supervisor {
                     self.answer(ask);
                     wake = clock::now();
                 }
+                event = self.healer.next() => {
+                    self.handle_event(event);
+                    wake = wake.min(self.healer.due());
+                }
                 Some(resolved) = self.resolved.recv() => self.use_endpoint(resolved),
                 () = tokio::time::sleep_until(wake.into()) => {}
             }
@@ -162,7 +175,14 @@ impl Supervisor {
         }
         let uses = self.site.uses();
         if self.stale || self.planned != uses || self.site_paths != self.site.site_paths() {
-            self.reconcile(uses);
+            self.reconcile(uses, now);
+        }
+        if self.healer.due() <= now {
+            let paths = Healed {
+                addresses: &self.addresses,
+                live: &self.live,
+            };
+            self.healer.look(&mut self.host, paths, now);
         }
         let machine = self
             .site
@@ -172,6 +192,7 @@ impl Supervisor {
         machine
             .min(self.due.look_at_kernel)
             .min(self.due.traffic)
+            .min(self.healer.due())
             .max(now + GATHER)
     }
 
@@ -296,7 +317,16 @@ impl Supervisor {
         }
     }
 
-    fn reconcile(&mut self, uses: BTreeMap<PathId, PathUse>) {
+    fn handle_event(&mut self, event: Event) {
+        let paths = Healed {
+            addresses: &self.addresses,
+            live: &self.live,
+        };
+        self.healer
+            .handle_event(event, &self.host, paths, clock::now());
+    }
+
+    fn reconcile(&mut self, uses: BTreeMap<PathId, PathUse>, now: Instant) {
         for (path, usage) in uses
             .iter()
             .filter(|(id, usage)| self.planned.get(id) != Some(usage))
@@ -311,12 +341,18 @@ impl Supervisor {
                 tracing::info!(peer, path = %path, "site address travels by this path");
             }
         }
-        let desired = plan::desired(self.site.view(), &uses, &site_paths);
+        let desired =
+            plan::desired(self.site.view(), &uses, &site_paths).managed_by(self.healer.manager());
         match self.host.reconcile(&desired) {
             Ok(report) => say(&report),
             Err(error) => tracing::error!(%error, "the kernel cannot be brought in order"),
         }
         self.warnings = desired.warnings;
+        if self.planned != uses {
+            let live = uses.iter().filter(|(_, usage)| **usage == PathUse::Live);
+            self.live = live.map(|(path, _)| *path).collect();
+            self.healer.hurry(now);
+        }
         (self.planned, self.site_paths) = (uses, site_paths);
         self.stale = false;
     }

@@ -57,6 +57,7 @@ fn start() -> (Site, Instant) {
         overlay: OverlayPrefixes::new(Some(v4), None).unwrap(),
         listen_port: 51820,
         leak_guard: true,
+        path_manager: Default::default(),
         site: site(1, "nara"),
         peers: vec![Peer {
             site: peer,

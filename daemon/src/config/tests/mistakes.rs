@@ -113,6 +113,10 @@ fn of_the_file() -> Vec<Mistake> {
             "a guard that is neither true nor false",
             top("leak_guard = \"no\""),
         ),
+        (
+            "a path manager that there is not",
+            top("path_manager = \"kernal\""),
+        ),
         ("an overlay that is no prefix", top("overlay = [\"ten\"]")),
         (
             "an overlay of the wrong length",

@@ -54,6 +54,7 @@ fn view(own: u8, other: u8, paths: u8) -> View {
         overlay: OverlayPrefixes::new(Some("10.213.0.0/16".parse().unwrap()), None).unwrap(),
         listen_port: 51820,
         leak_guard: true,
+        path_manager: Default::default(),
         site: with_links(own, "here"),
         peers: vec![Peer { site: peer, paths }],
     }
