@@ -1,6 +1,8 @@
 //! What the CLI and the daemon say to each other: requests, responses and the status document.
 //! `"schema": 1` of [`Status`] is a contract: fields are added, never changed or removed.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// The version of [`Status`].
@@ -30,6 +32,24 @@ pub struct SiteStatus {
     /// Datagrams on our port that belong to no tunnel, since the start; answered by silence.
     #[serde(default)]
     pub strangers: u64,
+    /// Who opens the subflows of MPTCP connections: `kernel` or `userspace` (pathweaved).
+    #[serde(default)]
+    pub path_manager: String,
+    #[serde(default)]
+    pub healing: HealingStatus,
+}
+
+/// What was done for open connections since the start.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HealingStatus {
+    /// Subflows opened, in new connections and in those that had lost one.
+    pub created: u64,
+    /// Subflows closed because their path had died or they hung.
+    pub destroyed: u64,
+    /// Closed because their path had another one.
+    pub duplicates: u64,
+    /// Subflows that could not be opened, by reason.
+    pub failed: BTreeMap<String, u64>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

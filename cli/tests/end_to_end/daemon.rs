@@ -131,6 +131,8 @@ fn a_status(answer: Answer) -> Status {
             version: "0.1.0".to_owned(),
             warnings: Vec::new(),
             strangers: 0,
+            path_manager: "userspace".into(),
+            healing: Default::default(),
         },
         peers: vec![PeerStatus {
             site: "tainan".to_owned(),

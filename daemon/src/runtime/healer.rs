@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 
 use crate::config::PathManagerWish;
+use crate::control::{HealingStatus, SiteStatus};
 use crate::healing::{Action, Healing, Paths};
 use crate::host::path_manager::{Event, Events};
 use crate::host::{Host, HostError};
@@ -64,8 +65,20 @@ impl Healer {
         self.manager
     }
 
-    pub fn healing(&self) -> &Healing {
-        &self.healing
+    /// Fills in its part of the status.
+    pub fn tell(&self, site: &mut SiteStatus) {
+        let manager = match self.manager {
+            PathManager::Kernel => "kernel",
+            PathManager::UserSpace => "userspace",
+        };
+        manager.clone_into(&mut site.path_manager);
+        let counts = &self.healing.counts;
+        site.healing = HealingStatus {
+            created: counts.created,
+            destroyed: counts.destroyed,
+            duplicates: counts.duplicates,
+            failed: counts.failed.clone(),
+        };
     }
 
     /// Waits for the kernel's next announcement. Cancel-safe.

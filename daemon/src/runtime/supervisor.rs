@@ -411,8 +411,10 @@ impl Supervisor {
             (path, facts(lane, count))
         });
         let strangers = self.shared.strangers.load(Relaxed);
-        self.site
-            .status(&facts.collect(), self.warnings.clone(), strangers)
+        let warnings = self.warnings.clone();
+        let mut status = self.site.status(&facts.collect(), warnings, strangers);
+        self.healer.tell(&mut status.site);
+        status
     }
 }
 

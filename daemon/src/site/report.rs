@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::config::{Path, Peer};
 use crate::control::{
-    Dropped, Offload, PathState, PathStatus, PeerStatus, SCHEMA, SiteStatus, Status,
+    Dropped, HealingStatus, Offload, PathState, PathStatus, PeerStatus, SCHEMA, SiteStatus, Status,
 };
 use crate::names::{PathId, PathNumber, SiteId};
 
@@ -42,6 +42,8 @@ impl Site {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             warnings,
             strangers,
+            path_manager: String::new(),
+            healing: HealingStatus::default(),
         };
         let peers = self
             .view
