@@ -14,7 +14,7 @@
 //!   for all of them renewed at once lose what the far end had acknowledged (`NoDSSInWindow`);
 //! - of several established ones the busiest stays.
 //!
-//! What fails is tried again after 1, 2, 4 … 60 s.
+//! What fails is tried again after 0.25, 0.5, 1 … 60 s.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 use crate::names::PathId;
 use crate::plan::{Join, PathAddresses, Subflow};
 
-const FIRST_WAIT: Duration = Duration::from_secs(1);
+const FIRST_WAIT: Duration = Duration::from_millis(250);
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// Between two renewals of one connection.
 const RENEW: Duration = Duration::from_secs(1);
