@@ -8,6 +8,7 @@ mod choice;
 mod entry;
 mod reason;
 mod report;
+mod sizing;
 mod talk;
 
 use std::collections::BTreeMap;
@@ -30,6 +31,8 @@ pub enum Action {
     Send { path: PathId, packet: Vec<u8> },
     /// Send a handshake initiation, also when one is under way.
     StartHandshake { path: PathId },
+    /// Let no inner packet be larger from now on; or let them be as large again.
+    SetMtu { path: PathId, mtu: u16 },
 }
 
 /// A request named a path that there is not.

@@ -208,27 +208,39 @@ impl Supervisor {
                 data_bytes: counters.tx_bytes.load(Relaxed) + counters.rx_bytes.load(Relaxed),
                 session: lane.tunnel.is_established(),
                 refused: counters.refused.load(Relaxed),
+                mtu: lane.tunnel.mtu(),
             };
             self.site.handle_traffic(path, traffic, now);
         }
     }
 
     fn carry_out(&self, action: &Action) {
-        let mut out = [0; 512];
-        let (path, length) = match action {
-            Action::Send { path, packet } => (
-                path,
-                self.lane(*path)
-                    .and_then(|lane| lane.tunnel.seal_control(packet, &mut out)),
-            ),
-            Action::StartHandshake { path } => (
-                path,
-                self.lane(*path)
-                    .and_then(|lane| lane.tunnel.initiate(&mut out)),
-            ),
+        let (Action::Send { path, .. }
+        | Action::StartHandshake { path }
+        | Action::SetMtu { path, .. }) = action;
+        let Some(lane) = self.lane(*path) else {
+            return;
         };
-        if let (Some(lane), Some(length)) = (self.lane(*path), length) {
+        let mut out = vec![0; lane.tunnel.longest_datagram()];
+        let length = match action {
+            Action::Send { packet, .. } => lane.tunnel.seal_control(packet, &mut out),
+            Action::StartHandshake { .. } => lane.tunnel.initiate(&mut out),
+            Action::SetMtu { mtu, .. } => {
+                self.set_mtu(lane, *mtu);
+                None
+            }
+        };
+        if let Some(length) = length {
             lane.send(out.get(..length).unwrap_or_default());
+        }
+    }
+
+    fn set_mtu(&self, lane: &Lane, mtu: u16) {
+        let interface = lane.tun.name();
+        tracing::info!(%interface, mtu, "path carries packets of this size");
+        lane.tunnel.set_mtu(mtu);
+        if let Err(error) = self.host.set_mtu(interface, mtu) {
+            tracing::error!(%error, "the MTU was not set");
         }
     }
 
@@ -432,6 +444,7 @@ fn facts(lane: &Lane, subflows: u32) -> PathFacts {
             no_room: counters.no_room.load(Relaxed),
         },
         subflows,
+        mtu: lane.tunnel.mtu(),
         offload: lane.offload(),
     }
 }

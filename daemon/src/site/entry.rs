@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use crate::config::{Cost, Path, Peer, SiteKind, View};
 use crate::control::{AdminState, PathState};
 use crate::health::{Cause, Health, State};
+use crate::mtu::Verdict;
 use crate::names::{InterfaceName, PathId};
 use crate::packet::echo;
 use crate::packet::probe::{Probe, Word};
@@ -14,9 +15,12 @@ use crate::plan::PathUse;
 
 use super::Action;
 use super::reason;
+use super::sizing::Sizing;
 
 /// First wait before a handshake is tried again; doubles up to [`HANDSHAKE_LONGEST`].
 const HANDSHAKE_FIRST: Duration = Duration::from_secs(1);
+/// A path carries data this long after its last packet.
+const BUSY: Duration = Duration::from_secs(1);
 /// WireGuard's own retry interval (`REKEY_TIMEOUT`, whitepaper section 6.1).
 const HANDSHAKE_LONGEST: Duration = Duration::from_secs(5);
 
@@ -73,6 +77,8 @@ pub struct Traffic {
     pub session: bool,
     /// Datagrams that the kernel refused to send: no route, no device, no address.
     pub refused: u64,
+    /// The largest inner packet that is sent now.
+    pub mtu: u16,
 }
 
 #[derive(Debug)]
@@ -82,6 +88,8 @@ pub(super) struct Entry {
     source: Option<IpAddr>,
     destination: Option<IpAddr>,
     health: Health,
+    sizing: Sizing,
+    last_data: Option<Instant>,
     obstacle: Option<Obstacle>,
     traffic: Traffic,
     next_handshake: Instant,
@@ -97,7 +105,10 @@ impl Entry {
             peer.site.links.get(path.remote_link),
         );
         let cost = |link: Option<&crate::config::Link>| link.map(|link| link.cost);
+        let ends = address(view.site.id).zip(address(peer.site.id));
         Self {
+            sizing: Sizing::new(peer.site.kind, ends, path.mtu),
+            last_data: None,
             kind: peer.site.kind,
             cost: cost(links.0).max(cost(links.1)).unwrap_or_default(),
             source: address(view.site.id),
@@ -116,6 +127,7 @@ impl Entry {
         }
         if traffic.data_bytes != self.traffic.data_bytes {
             self.health.handle_data(now);
+            self.last_data = Some(now);
         }
         if traffic.refused != self.traffic.refused {
             self.health.handle_refused(now);
@@ -129,6 +141,9 @@ impl Entry {
 
     /// Gives back the peer's word, if there is one in the packet.
     pub(super) fn handle_control(&mut self, packet: &[u8], now: Instant) -> Option<Word> {
+        if self.sizing.handle_control(packet, now) {
+            return None;
+        }
         match self.kind {
             SiteKind::Pathweave => {
                 let probe = Probe::from_packet(packet)?;
@@ -181,6 +196,9 @@ impl Entry {
             self.handshake_wait = (self.handshake_wait * 2).min(HANDSHAKE_LONGEST);
             return Some(Action::StartHandshake { path });
         }
+        if let Some(action) = self.poll_size(path, now) {
+            return Some(action);
+        }
         let mut probe = self.health.poll_probe(now)?;
         probe.word = word;
         if !self.traffic.session {
@@ -197,8 +215,30 @@ impl Entry {
         Some(Action::Send { path, packet })
     }
 
+    /// What is to be done about the size of packets.
+    fn poll_size(&mut self, path: PathId, now: Instant) -> Option<Action> {
+        let since = |at: Instant| now.saturating_duration_since(at);
+        let busy = self.last_data.is_some_and(|at| since(at) < BUSY);
+        let up = self.health.state() == State::Up && self.traffic.session;
+        let round_trip = self.health.round_trip();
+        self.sizing.handle_health(up, round_trip, busy, now);
+        match self.sizing.verdict() {
+            Verdict::Passes(mtu) if mtu != self.traffic.mtu => {
+                self.traffic.mtu = mtu;
+                return Some(Action::SetMtu { path, mtu });
+            }
+            Verdict::Passes(_) | Verdict::Unknown | Verdict::TooSmall => {}
+        }
+        let packet = self.sizing.poll_packet(now)?;
+        Some(Action::Send { path, packet })
+    }
+
     pub(super) fn poll_timeout(&self) -> Instant {
         let health = self.health.poll_timeout();
+        let health = self
+            .sizing
+            .poll_timeout()
+            .map_or(health, |at| at.min(health));
         if self.is_settled() {
             health
         } else {
@@ -215,7 +255,11 @@ impl Entry {
     }
 
     pub(super) fn is_live(&self) -> bool {
-        self.health.state() == State::Up && !self.is_hindered()
+        self.health.state() == State::Up && !self.is_hindered() && !self.is_too_small()
+    }
+
+    fn is_too_small(&self) -> bool {
+        self.sizing.verdict() == Verdict::TooSmall
     }
 
     /// Not even on its way up.
@@ -240,6 +284,7 @@ impl Entry {
                 (PathState::AdminDown, Some(why))
             }
             (_, Some(obstacle)) if obstacle.hinders() => by(obstacle),
+            (State::Up, _) if self.is_too_small() => (PathState::Down, Some(reason::too_small())),
             (State::Up, _) => (PathState::Up, None),
             (State::Init, _) => (PathState::Init, Some(reason::not_yet(&self.health, now))),
             (State::Down(_), Some(obstacle)) => by(obstacle),

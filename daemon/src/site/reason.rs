@@ -4,6 +4,11 @@ use std::time::{Duration, Instant};
 
 use crate::health::{Cause, Health};
 
+/// Small packets pass, those of [`crate::mtu::LEAST`] bytes do not.
+pub(super) fn too_small() -> String {
+    "packets of 1280 bytes do not come through: the link carries less than 1360 bytes".to_owned()
+}
+
 pub(super) fn down(cause: Cause, health: &Health, session: bool, now: Instant) -> String {
     match cause {
         Cause::NeverHeard if !session => "no answer to our handshake yet".to_owned(),

@@ -21,6 +21,8 @@ pub struct PathFacts {
     pub last_handshake: Option<Duration>,
     pub dropped: Dropped,
     pub subflows: u32,
+    /// The largest inner packet that is sent now.
+    pub mtu: u16,
     pub offload: Offload,
 }
 
@@ -113,7 +115,7 @@ impl Site {
             flaps: health.flaps(),
             held_up_s: health.held_for(self.now).map(|left| left.as_secs().max(1)),
             site_path: site_path == Some(number),
-            mtu: path.mtu,
+            mtu: facts.mtu,
             last_handshake_s: facts.last_handshake.map(|age| age.as_secs()),
             tx_bytes: facts.tx_bytes,
             rx_bytes: facts.rx_bytes,

@@ -7,6 +7,7 @@ use crate::config::{Cost, Link, OverlayPrefixes, Path, Peer, Site as SiteConfig,
 use crate::control::PathState;
 use crate::names::{InterfaceName, PathNumber, PrivateKey, SiteId};
 use crate::packet::probe::{Probe, ProbeState};
+use crate::packet::size::Size;
 
 fn link(name: &str) -> Link {
     Link {
@@ -98,6 +99,7 @@ fn with_session(heard: u64) -> Traffic {
         data_bytes: 0,
         session: true,
         refused: 0,
+        mtu: 1420,
     }
 }
 
@@ -168,7 +170,7 @@ fn an_operators_wish_removes_the_path_from_the_kernel_and_tells_the_peer() {
         .any(|action| match action {
             Action::Send { packet, .. } => Probe::from_packet(&packet)
                 .is_some_and(|probe| probe.state == ProbeState::AdminDown),
-            Action::StartHandshake { .. } => false,
+            Action::StartHandshake { .. } | Action::SetMtu { .. } => false,
         });
     assert!(told, "the peer was not told");
 }
@@ -184,4 +186,93 @@ fn a_person_who_names_no_path_of_ours_is_told_which_there_are() {
     );
     let error = site.find("tainan", 4).unwrap_err().to_string();
     assert_eq!(error, "tainan has no path 4; its paths are 1 to 1");
+}
+
+fn sizes_asked(site: &mut Site, now: Instant) -> Vec<u16> {
+    let asked = actions(site, now)
+        .into_iter()
+        .filter_map(|action| match action {
+            Action::Send { packet, .. } => match Size::from_packet(&packet) {
+                Some(Size::Asked(size)) => Some(size),
+                Some(Size::Came(_)) | None => None,
+            },
+            Action::StartHandshake { .. } | Action::SetMtu { .. } => None,
+        });
+    asked.collect()
+}
+
+/// Ten seconds on a path that swallows what is larger than `carries`; the MTUs that were set.
+fn search(site: &mut Site, carries: u16, start: Instant) -> Vec<u16> {
+    let [ours, theirs] = ["10.213.1.1", "10.213.2.1"].map(|text| text.parse().unwrap());
+    let mut set = Vec::new();
+    for step in 0..500 {
+        let now = start + Duration::from_millis(20 * step);
+        hear(site, ProbeState::Up, now);
+        for action in actions(site, now) {
+            match action {
+                Action::SetMtu { mtu, .. } => set.push(mtu),
+                Action::Send { packet, .. } => {
+                    if let Some(Size::Asked(size)) = Size::from_packet(&packet)
+                        && size <= carries
+                    {
+                        let came = Size::Came(size).to_packet(theirs, ours).unwrap();
+                        site.handle_control(one_path(), &came, now);
+                    }
+                }
+                Action::StartHandshake { .. } => {}
+            }
+        }
+    }
+    set
+}
+
+#[test]
+fn a_path_s_mtu_is_what_comes_through() {
+    for (carries, expected) in [(1420, None), (1400, Some(1400)), (1280, Some(1280))] {
+        let (mut site, now) = start();
+        site.handle_traffic(one_path(), with_session(1), now);
+        hear(&mut site, ProbeState::Init, now);
+        let set = search(&mut site, carries, now);
+        let found = set
+            .last()
+            .map(|mtu| (mtu.abs_diff(expected.unwrap_or(0)) < 4, *mtu <= carries));
+        assert_eq!(found, expected.map(|_| (true, true)), "{carries}: {set:?}");
+        assert_eq!(site.uses()[&one_path()], PathUse::Live);
+    }
+}
+
+#[test]
+fn a_path_that_carries_too_little_is_not_used_and_says_so() {
+    let (mut site, now) = start();
+    site.handle_traffic(one_path(), with_session(1), now);
+    hear(&mut site, ProbeState::Init, now);
+    assert_eq!(search(&mut site, 1200, now), Vec::<u16>::new());
+    assert_eq!(site.uses()[&one_path()], PathUse::Idle);
+    let status = site.status(&BTreeMap::new(), Vec::new(), 0);
+    assert_eq!(
+        status.peers[0].paths[0].reason.as_deref(),
+        Some("packets of 1280 bytes do not come through: the link carries less than 1360 bytes")
+    );
+}
+
+#[test]
+fn the_far_end_s_questions_about_sizes_are_answered() {
+    let (mut site, now) = start();
+    let [ours, theirs] = ["10.213.1.1", "10.213.2.1"].map(|text| text.parse().unwrap());
+    site.handle_traffic(one_path(), with_session(1), now);
+    let asked = Size::Asked(1400).to_packet(theirs, ours).unwrap();
+    (0..100).for_each(|_| site.handle_control(one_path(), &asked, now));
+    let answers = actions(&mut site, now).into_iter().filter(|action| {
+        matches!(action, Action::Send { packet, .. } if Size::from_packet(packet) == Some(Size::Came(1400)))
+    });
+    assert_eq!(
+        answers.count(),
+        16,
+        "a flood of questions is not answered in full"
+    );
+    assert_eq!(
+        sizes_asked(&mut site, now),
+        Vec::<u16>::new(),
+        "the path is not up"
+    );
 }
