@@ -31,7 +31,8 @@
 //! the lane reads a batch, the tunnel seals it → one send on the socket of that link.
 //! **A packet in**: one GRO receive → [`tunnel`] opens the batch, checks the inner source, takes
 //! probes out for [`health`] → one write to the TUN → kernel MPTCP puts the stream together.
-//! **A path goes bad**: [`health`] → [`site`] → new [`plan`] → [`host`] compares and applies.
+//! **A path goes bad**: [`health`] → [`site`] → new [`plan`] → [`host`] compares and applies →
+//! [`healing`] destroys the path's subflows, and opens them again when it is back.
 
 pub mod carrier;
 pub mod config;
