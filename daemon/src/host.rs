@@ -49,6 +49,19 @@ pub struct Report {
     pub failures: Vec<HostError>,
 }
 
+/// A program's say in the choice of subflows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PathManagement {
+    None,
+    /// Linux 5.19: all but the first subflow, which is not opened again.
+    Partial,
+    /// Linux 6.12: every one.
+    Full,
+}
+
+/// A sysctl that came with Linux 6.12.
+const LINUX_6_12: &str = "net/mptcp/blackhole_timeout";
+
 /// The kernel's network state in this network namespace.
 #[derive(Debug)]
 pub struct Host {
@@ -126,9 +139,13 @@ impl Host {
         report
     }
 
-    /// The kernel lets a program choose the subflows (Linux 5.19).
-    pub fn has_user_space_path_manager(&self) -> bool {
-        sysctl::read(plan::PATH_MANAGER).is_ok()
+    /// How far the kernel lets a program choose the subflows.
+    pub fn path_management(&self) -> PathManagement {
+        match (sysctl::read(plan::PATH_MANAGER), sysctl::read(LINUX_6_12)) {
+            (Err(_), _) => PathManagement::None,
+            (Ok(_), Err(_)) => PathManagement::Partial,
+            (Ok(_), Ok(_)) => PathManagement::Full,
+        }
     }
 
     /// Makes every connection's subflow from `address` anew: the in-kernel path manager does it

@@ -31,6 +31,7 @@ pub mod internet;
 pub mod laboratory;
 pub mod load;
 pub mod namespace;
+pub mod outage;
 mod port;
 pub mod programs;
 pub mod sys;

@@ -4,104 +4,19 @@
 #![allow(clippy::unwrap_used, reason = "a test: what is missing shall fail it")]
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 use std::time::Duration;
 
 use lab::laboratory::Family;
+use lab::outage::{self, Outage, by_source, one_per_path, tenths};
 use lab::programs::lab_can_run;
-use lab::transfer::{self, Outcome, Progress, Transfer};
-use lab::{Isp, Lab, Site};
+use lab::transfer::{self, Progress, Transfer};
+use lab::{Isp, Lab};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
 /// 60 Mbit/s together.
 fn isps() -> Vec<Isp> {
     vec![Isp::new(30, 10), Isp::new(20, 40), Isp::new(10, 80)]
-}
-
-/// When the path dies and when it is repaired, in tenths of a second.
-const DEATH: usize = 30;
-const REPAIR: usize = 90;
-
-/// Established subflows by the opener's address, of one moment.
-fn by_source(progress: &Progress) -> BTreeMap<IpAddr, u32> {
-    let mut counts = BTreeMap::new();
-    for subflow in progress.subflows.iter().filter(|s| s.established) {
-        *counts.entry(subflow.source).or_insert(0) += 1;
-    }
-    counts
-}
-
-fn mbit(timeline: &[u64]) -> f64 {
-    let bytes: u64 = timeline.iter().sum();
-    bytes as f64 * 8.0 / 1e6 / (timeline.len().max(1) as f64 * 0.1)
-}
-
-/// Longest run of empty tenths between two moments.
-fn stall(timeline: &[u64]) -> Duration {
-    let runs = timeline.split(|bytes| *bytes > 0).map(<[u64]>::len);
-    Duration::from_millis(100) * u32::try_from(runs.max().unwrap_or(0)).unwrap()
-}
-
-/// Tenths of a second from the repair until a second's rate is nine tenths of the one before the
-/// death; `None`: never.
-fn full_after(timeline: &[u64]) -> Option<usize> {
-    let before = mbit(timeline.get(DEATH - 15..DEATH)?);
-    let seconds = timeline.get(REPAIR..)?.windows(10);
-    seconds.map(mbit).position(|rate| rate >= 0.9 * before)
-}
-
-fn dies_and_returns(lab: &Lab, path: usize, transfer: &Transfer) -> Outcome {
-    let (opener, acceptor) = (&lab.sites[0], &lab.sites[1]);
-    let link = opener.links[path - 1].clone();
-    let mut last = BTreeMap::new();
-    let mut seen = Vec::new();
-    let outcome = transfer::run(transfer, opener, acceptor, |progress| {
-        let tenths = usize::try_from(progress.elapsed.as_millis() / 100).unwrap();
-        match tenths {
-            DEATH..REPAIR => link.blackhole(true),
-            _ => link.blackhole(false),
-        }
-        let now = by_source(progress);
-        if now != last {
-            seen.push((tenths, now.values().copied().collect::<Vec<_>>()));
-            last = now;
-        }
-    })
-    .unwrap();
-    assert!(outcome.intact, "the data came out different");
-    let timeline = &outcome.timeline;
-    println!(
-        "path {path}, opener sends {}: before {:.1}, in the outage {:.1}, after {:.1} Mbit/s; longest stall in the outage {:?}, \
-         after it {:?}; full {:?} tenths after the repair; subflows {seen:?}",
-        transfer.opener_sends,
-        mbit(&timeline[DEATH - 15..DEATH]),
-        mbit(&timeline[DEATH + 20..REPAIR]),
-        mbit(&timeline[REPAIR + 30..]),
-        stall(&timeline[DEATH..REPAIR]),
-        stall(&timeline[REPAIR..]),
-        full_after(timeline),
-    );
-    assert_eq!(
-        last,
-        one_per_path(opener),
-        "one subflow per path after the repair"
-    );
-    for site in &lab.sites {
-        println!(
-            "{}: {:?}",
-            site.name,
-            site.home.status().unwrap().site.healing
-        );
-    }
-    outcome
-}
-
-fn one_per_path(opener: &Site) -> BTreeMap<IpAddr, u32> {
-    let paths = u8::try_from(opener.links.len()).unwrap();
-    (1..=paths)
-        .map(|path| (opener.overlay_address(Family::V4, path), 1))
-        .collect()
 }
 
 #[test]
@@ -111,19 +26,72 @@ fn a_path_that_dies_and_returns_is_used_again_by_a_connection_that_was_open() {
     }
     let mut lab = Lab::two_sites(&isps()).unwrap();
     lab.start().unwrap();
-    for path in 1..=3 {
-        for opener_sends in [true, false] {
-            dies_and_returns(
-                &lab,
-                path,
-                &Transfer {
-                    opener_sends,
-                    ..Transfer::of(90)
-                },
-            );
-        }
+    for (path, opener_sends) in [1, 2, 3]
+        .into_iter()
+        .flat_map(|path| [(path, true), (path, false)])
+    {
+        let transfer = Transfer {
+            opener_sends,
+            ..Transfer::of(90)
+        };
+        let seen = outage::of_paths(&lab, &transfer, Outage::SHORT, &[path]).unwrap();
+        let left = 1.0 - lab.isps[path - 1].rate as f64 / 60.0;
+        let share = seen.during() / (seen.before() * left);
+        println!(
+            "path {path}, opener sends {opener_sends}: {:.1} Mbit/s, in the outage {:.0} % of what \
+             is left, longest stall {:?}, full again after {:?}; subflows {:?}",
+            seen.before(),
+            share * 100.0,
+            seen.stall(),
+            seen.full_after(),
+            seen.changes
+        );
+        assert!(seen.outcome.intact, "the data came out different");
+        assert_eq!(
+            seen.subflows,
+            one_per_path(&lab.sites[0]),
+            "after the repair"
+        );
+        assert!(share >= 0.75, "the other paths are not used");
+        assert!(seen.stall() <= Duration::from_secs(2), "it stood still");
+        let full = seen.full_after();
+        assert!(
+            full.is_some_and(|time| time <= Duration::from_secs(6)),
+            "the rate is not back"
+        );
     }
     assert_eq!(lab.cleartext(), Vec::<String>::new(), "cleartext at an ISP");
+}
+
+#[test]
+fn a_connection_whose_paths_were_all_dead_goes_on_when_they_are_back() {
+    if !lab_can_run() {
+        return;
+    }
+    let mut lab = Lab::two_sites(&isps()).unwrap();
+    lab.start().unwrap();
+    let outage = Outage {
+        death: 30,
+        repair: 230,
+    };
+    let seen = outage::of_paths(&lab, &Transfer::of(90), outage, &[1, 2, 3]).unwrap();
+    println!(
+        "20 s of nothing: data again after {:?}, full after {:?}; subflows {:?}",
+        seen.resumed_after(),
+        seen.full_after(),
+        seen.changes
+    );
+    assert!(seen.outcome.intact, "the data came out different");
+    assert_eq!(
+        seen.subflows,
+        one_per_path(&lab.sites[0]),
+        "after the repair"
+    );
+    let resumed = seen.resumed_after();
+    assert!(
+        resumed.is_some_and(|time| time <= Duration::from_secs(10)),
+        "it stood still"
+    );
 }
 
 /// A flap of a random path each half second or so, from a printed seed.
@@ -141,10 +109,10 @@ fn twenty_flaps_of_random_paths_lose_nothing_and_leave_one_subflow_per_path() {
     let (mut flaps, mut next, mut dead) = (0, 20, false);
     let mut last = BTreeMap::new();
     let outcome = transfer::run(&Transfer::of(160), opener, acceptor, |progress| {
-        let tenths = progress.elapsed.as_millis() / 100;
+        let tenths = tenths(progress);
         if tenths >= next && flaps < 20 {
             dead = !dead;
-            next = tenths + 2 + u128::from(random.next_u32() % 10);
+            next = tenths + 2 + random.next_u32() as usize % 10;
             if dead {
                 let path = random.next_u32() as usize % 3;
                 opener.links[path].blackhole(true);
@@ -200,7 +168,7 @@ fn healing_one_peer_s_path_leaves_the_other_peer_s_connection_alone() {
         });
         let mut last = BTreeMap::new();
         let outcome = transfer::run(&Transfer::of(50), nara, tainan, |progress| {
-            let tenths = progress.elapsed.as_millis() / 100;
+            let tenths = tenths(progress);
             link.blackhole((30..70).contains(&tenths));
             last = by_source(progress);
         })
@@ -231,7 +199,7 @@ fn a_daemon_that_is_killed_and_started_again_keeps_its_connections_and_heals_wha
     let link = nara.links[2].clone();
     let (mut last, mut again) = (BTreeMap::new(), None);
     let outcome = transfer::run(&Transfer::of(90), nara, tainan, |progress| {
-        let tenths = progress.elapsed.as_millis() / 100;
+        let tenths = tenths(progress);
         link.blackhole((20..70).contains(&tenths));
         if tenths >= 30
             && let Some(daemon) = daemon.take()
@@ -268,7 +236,7 @@ fn the_kernel_s_own_path_manager_is_healed_by_renewed_endpoints() {
     let link = nara.links[1].clone();
     let (mut last, mut least) = (BTreeMap::new(), 3);
     let outcome = transfer::run(&Transfer::of(90), nara, tainan, |progress| {
-        let tenths = progress.elapsed.as_millis() / 100;
+        let tenths = tenths(progress);
         link.blackhole((30..70).contains(&tenths));
         last = by_source(progress);
         if tenths > 30 {

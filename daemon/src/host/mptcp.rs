@@ -116,11 +116,15 @@ impl Netlink {
     }
 
     fn pm_family(&self) -> io::Result<u16> {
+        if let Some(id) = self.pm_family.get() {
+            return Ok(*id);
+        }
         let id = self.pm_control()?.into_iter().find_map(|nla| match nla {
             GenlCtrlAttrs::FamilyId(id) => Some(id),
             _ => None,
         });
-        id.ok_or_else(|| io::Error::other("the kernel has no MPTCP path manager"))
+        let id = id.ok_or_else(|| io::Error::other("the kernel has no MPTCP path manager"))?;
+        Ok(*self.pm_family.get_or_init(|| id))
     }
 
     /// What the kernel tells of the family: its id, its groups.

@@ -3,6 +3,7 @@
 
 use std::fmt::Debug;
 use std::io;
+use std::sync::OnceLock;
 
 use netlink_packet_core::{
     NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NetlinkDeserializable, NetlinkMessage, NetlinkPayload,
@@ -20,6 +21,8 @@ pub struct Netlink {
     route: Socket,
     pub(super) generic: Socket,
     pub(super) diag: Socket,
+    /// The number that the kernel gave the family `mptcp_pm` at its boot.
+    pub(super) pm_family: OnceLock<u16>,
 }
 
 impl Netlink {
@@ -28,6 +31,7 @@ impl Netlink {
             route: socket(protocols::NETLINK_ROUTE)?,
             generic: socket(protocols::NETLINK_GENERIC)?,
             diag: socket(protocols::NETLINK_SOCK_DIAG)?,
+            pm_family: OnceLock::new(),
         })
     }
 

@@ -12,7 +12,7 @@ use crate::config::PathManagerWish;
 use crate::control::{HealingStatus, SiteStatus};
 use crate::healing::{Action, Healing, Paths};
 use crate::host::path_manager::{Event, Events};
-use crate::host::{Host, HostError};
+use crate::host::{Host, HostError, PathManagement};
 use crate::names::{PathId, PathNumber};
 use crate::plan::{PathAddresses, PathManager, Subflow};
 
@@ -42,10 +42,18 @@ pub struct Healer {
 impl Healer {
     /// Chooses the path manager. Changes nothing; but it listens already when the kernel is told.
     pub fn open(host: &Host, wish: PathManagerWish, now: Instant) -> Result<Self, HostError> {
-        let manager = match (wish, host.has_user_space_path_manager()) {
-            (PathManagerWish::Kernel, _) | (PathManagerWish::Auto, false) => PathManager::Kernel,
-            (PathManagerWish::Auto | PathManagerWish::UserSpace, true) => PathManager::UserSpace,
-            (PathManagerWish::UserSpace, false) => return Err(HostError::NoPathManager),
+        let manager = match (wish, host.path_management()) {
+            (PathManagerWish::Kernel, _)
+            | (PathManagerWish::Auto, PathManagement::None | PathManagement::Partial) => {
+                PathManager::Kernel
+            }
+            (PathManagerWish::Auto, PathManagement::Full)
+            | (PathManagerWish::UserSpace, PathManagement::Full | PathManagement::Partial) => {
+                PathManager::UserSpace
+            }
+            (PathManagerWish::UserSpace, PathManagement::None) => {
+                return Err(HostError::NoPathManager);
+            }
         };
         let events = match manager {
             PathManager::Kernel => None,
