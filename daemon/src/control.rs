@@ -165,6 +165,23 @@ pub struct AdminWish {
     pub state: AdminState,
 }
 
+/// The body of a request to read the fleet file again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReloadWish {
+    /// Only tell what it would mean.
+    pub dry_run: bool,
+}
+
+/// What a reload did, or would do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reloaded {
+    /// The fleet file that the daemon reads.
+    pub config: String,
+    pub dry_run: bool,
+    /// One line a difference: `+` comes, `-` goes, `~` changes.
+    pub changes: Vec<String>,
+}
+
 /// What a failed request answers, with the HTTP status that fits.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {

@@ -112,8 +112,6 @@ impl Host {
         let (guard, mut steps): (Vec<_>, Vec<_>) = steps
             .drain(..)
             .partition(|change| change.0 == Step::UnloadGuard);
-        let devices = self.devices()?.into_iter().filter(device::Device::is_ours);
-        steps.extend(devices.map(|device| Change(Step::RemoveDevice(device))));
         steps.extend(self.journal.restorations(&observed).into_iter().map(Change));
         // The guard goes last: until then nothing can leak.
         steps.extend(guard);

@@ -15,10 +15,11 @@
 //! | [`host`] | the kernel's state: observe, verdict, apply, watch | plan, sys, names |
 //! | [`sys`] | the only `unsafe`: system calls without a library | – |
 //! | **below: no I/O, no clock, no async** | | |
-//! | [`site`] | the deciding machine, one per daemon | config, plan, health, mtu, packet, control, names |
+//! | [`site`] | the deciding machine, one per daemon | config, change, plan, health, mtu, packet, control, names |
 //! | [`tunnel`] | the data-plane machine, one per path | noise, packet, names |
 //! | [`noise`] | the seam to boringtun | names |
 //! | [`plan`] | configuration + live paths → the kernel state we want | config, names |
+//! | [`change`] | what a new fleet file means for a running daemon | config, names |
 //! | [`healing`] | one subflow per live path for every open connection | plan, names |
 //! | [`health`] | one path's state machine | packet, names |
 //! | [`mtu`] | the largest packet that a path carries | – |
@@ -35,6 +36,7 @@
 //! [`healing`] destroys the path's subflows, and opens them again when it is back.
 
 pub mod carrier;
+pub mod change;
 pub mod config;
 pub mod control;
 pub mod healing;

@@ -79,6 +79,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let ended = runtime.block_on(start::run(
         view,
         &key,
+        arguments.config.clone(),
         &arguments.runtime_dir,
         &arguments.state_dir,
     ));

@@ -24,7 +24,7 @@ use std::net::IpAddr;
 use ipnetwork::IpNetwork;
 
 use crate::config::View;
-use crate::names::{PathId, PathNumber, SiteId};
+use crate::names::{InterfaceName, PathId, PathNumber, SiteId};
 
 pub use guard::Guard;
 pub use path_addresses::PathAddresses;
@@ -75,6 +75,8 @@ pub struct KernelState {
     /// MPTCP endpoints with the flag `subflow`.
     pub endpoints: BTreeSet<IpAddr>,
     pub guard: Option<Guard>,
+    /// The paths' interfaces; another one with our mark is of a path that is no more.
+    pub devices: BTreeSet<InterfaceName>,
     /// The networks by which our endpoints are told from others.
     pub ours: Vec<IpNetwork>,
     /// What could not be planned, in words for the operator.
@@ -103,6 +105,10 @@ pub fn desired(
         rules: rules(view),
         endpoints,
         guard: view.leak_guard.then(|| Guard::of(view)),
+        devices: view
+            .paths()
+            .map(|(_, path)| path.interface.clone())
+            .collect(),
         ours: view.overlay.networks().collect(),
         warnings: left_out.into_iter().collect(),
     }

@@ -14,6 +14,7 @@ mod talk;
 use std::collections::BTreeMap;
 use std::time::Instant;
 
+use crate::change::{Changes, Fate};
 use crate::config::View;
 use crate::control::AdminState;
 use crate::names::{PathId, PathNumber, SiteId};
@@ -78,6 +79,29 @@ impl Site {
 
     pub fn view(&self) -> &View {
         &self.view
+    }
+
+    /// Goes on with a new view: paths that are kept do not notice.
+    pub fn change(&mut self, view: View, changes: &Changes, now: Instant) {
+        let mut old = std::mem::take(&mut self.paths);
+        for (peer, path) in view.paths() {
+            let before = old.remove(&path.id);
+            let is_kept = changes.fates.get(&path.id) == Some(&Fate::Kept);
+            let entry = match before {
+                Some(entry) if is_kept => entry.follow(&view, peer, path),
+                Some(entry) => Entry::new(&view, peer, path, now).instead_of(&entry, now),
+                None => Entry::new(&view, peer, path, now),
+            };
+            self.paths.insert(path.id, entry);
+        }
+        self.talks.retain(|peer, _| view.peer(*peer).is_some());
+        for peer in view.peers.iter().map(|peer| peer.site.id) {
+            let talk = || Talk::new(view.site.id, peer, now);
+            self.talks.entry(peer).or_insert_with(talk);
+        }
+        self.view = view;
+        let peers: Vec<_> = self.talks.keys().copied().collect();
+        peers.into_iter().for_each(|peer| self.settle(peer, now));
     }
 
     /// What the data plane counted on a path since it was made.

@@ -10,9 +10,10 @@ pub mod switchboard;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU16, AtomicU64, Ordering::Relaxed};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use ipnetwork::IpNetwork;
 
 use crate::names::{PathId, PublicKey};
@@ -36,7 +37,7 @@ pub struct Parts {
     pub index: u32,
     /// The largest inner packet that the path may ever carry.
     pub mtu: u16,
-    /// Where the far end's packets may come from: its overlay networks and its subnets.
+    /// The inner sources that the far end may have at first: see [`Tunnel::allow`].
     pub allowed: Vec<IpNetwork>,
     /// Our addresses on this path, if the far end is a plain `wg` that we ask by echo.
     pub echo_to: Vec<IpAddr>,
@@ -48,6 +49,7 @@ pub struct Parts {
 pub struct Tunnel {
     parts: Parts,
     session: Mutex<Session>,
+    allowed: ArcSwap<Vec<IpNetwork>>,
     remote: Mutex<Option<SocketAddr>>,
     /// The largest inner packet that the path carries now: padding stays below it.
     mtu: AtomicU16,
@@ -76,12 +78,14 @@ impl Counters {
 }
 
 impl Tunnel {
-    pub fn new(identity: &Identity, parts: Parts) -> Self {
+    pub fn new(identity: &Identity, mut parts: Parts) -> Self {
+        let allowed = std::mem::take(&mut parts.allowed);
         let session = Mutex::new(Session::new(identity, parts.key, parts.index));
         Self {
             mtu: parts.mtu.into(),
             parts,
             session,
+            allowed: ArcSwap::from_pointee(allowed),
             remote: Mutex::new(None),
             counters: Counters::default(),
         }
@@ -93,6 +97,11 @@ impl Tunnel {
 
     pub fn parts(&self) -> &Parts {
         &self.parts
+    }
+
+    /// The inner sources that the far end may have from now on: its overlay networks and subnets.
+    pub fn allow(&self, networks: Vec<IpNetwork>) {
+        self.allowed.store(Arc::new(networks));
     }
 
     /// Bytes of the longest datagram that [`Tunnel::seal`] makes.

@@ -8,6 +8,7 @@ use ipnetwork::IpNetwork;
 use crate::plan::{Guard, KernelState, PROTOCOL, RouteKey, Rule};
 
 use super::address::Local;
+use super::device::Device;
 use super::mptcp::{Endpoint, Limits};
 use super::route::KernelRoute;
 use super::{Host, HostError};
@@ -28,6 +29,8 @@ pub(super) struct Observed {
     pub(super) guard: Loaded,
     /// Index of every device, by name.
     pub(super) devices: BTreeMap<String, u32>,
+    /// Those with our mark.
+    pub(super) own_devices: Vec<Device>,
 }
 
 /// The nft table of our name.
@@ -62,6 +65,7 @@ impl Host {
             .limits()
             .map_err(HostError::object("MPTCP limits"))?;
         let planned = desired.sysctls.iter().map(|sysctl| sysctl.name.as_str());
+        let devices = self.devices()?;
         Ok(Observed {
             sysctls: planned
                 .chain(self.journal.sysctls())
@@ -78,11 +82,8 @@ impl Host {
             rules: self.rules()?,
             limits: Some(limits),
             guard: self.nft.observe(),
-            devices: self
-                .devices()?
-                .into_iter()
-                .map(|d| (d.name, d.index))
-                .collect(),
+            own_devices: devices.iter().filter(|d| d.is_ours()).cloned().collect(),
+            devices: devices.into_iter().map(|d| (d.name, d.index)).collect(),
         })
     }
 }

@@ -122,8 +122,8 @@ pub(super) fn raised(desired: &KernelState, observed: &Observed) -> Option<Limit
     })
 }
 
-/// In the order of a stop: the endpoints are gone already, the refusing routes last but
-/// addresses.
+/// In the order of a stop: the endpoints are gone already; refusing routes, addresses and devices
+/// go last.
 fn removals(desired: &KernelState, observed: &Observed, steps: &mut Vec<Step>) {
     let wanted = |route: &KernelRoute| {
         let target = desired.routes.get(&route.key);
@@ -146,6 +146,12 @@ fn removals(desired: &KernelState, observed: &Observed, steps: &mut Vec<Step>) {
     steps.extend(refusing.into_iter().map(Step::RemoveRoute));
     let surplus = observed.own_addresses.difference(&desired.addresses);
     steps.extend(surplus.map(|address| Step::RemoveAddress(*address)));
+    let wanted = |device: &&Device| {
+        let mut names = desired.devices.iter();
+        names.any(|name| name.as_str() == device.name)
+    };
+    let surplus = observed.own_devices.iter().filter(|device| !wanted(device));
+    steps.extend(surplus.cloned().map(Step::RemoveDevice));
 }
 
 /// The route as the kernel would tell it; `None` while its device is missing.

@@ -20,7 +20,8 @@ use axum::{Json, Router};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-use crate::control::{AdminState, AdminWish, Failure, SOCKET, Status};
+use super::supervisor::ReloadError;
+use crate::control::{AdminState, AdminWish, Failure, ReloadWish, Reloaded, SOCKET, Status};
 use door::{Caller, Door};
 
 /// The supervisor answers within milliseconds; after this it is stuck.
@@ -37,6 +38,10 @@ pub enum Ask {
         wish: AdminState,
         /// `Err`: there is no such path; the text says which there are.
         reply: oneshot::Sender<Result<(), String>>,
+    },
+    Reload {
+        wish: ReloadWish,
+        reply: oneshot::Sender<Result<Reloaded, ReloadError>>,
     },
 }
 
@@ -84,6 +89,7 @@ impl Drop for ControlSocket {
 fn router(asks: mpsc::Sender<Ask>) -> Router {
     Router::new()
         .route("/v1/status", get(status))
+        .route("/v1/reload", post(reload))
         .route("/v1/paths/{peer}/{path}/admin", post(set_admin))
         .fallback(unknown_request)
         .method_not_allowed_fallback(wrong_method)
@@ -127,6 +133,33 @@ async fn set_admin(
     match put(&asks, ask, answer).await {
         Ok(Ok(())) => StatusCode::NO_CONTENT.into_response(),
         Ok(Err(unknown)) => failure(StatusCode::NOT_FOUND, &unknown),
+        Err(response) => response,
+    }
+}
+
+async fn reload(
+    State(asks): State<mpsc::Sender<Ask>>,
+    ConnectInfo(caller): ConnectInfo<Caller>,
+    wish: Result<Json<ReloadWish>, JsonRejection>,
+) -> Response {
+    let wish = match wish {
+        Ok(Json(wish)) => wish,
+        Err(wrong) => {
+            let why = format!(r#"{}; send {{"dry_run":false}} or true"#, wrong.body_text());
+            return failure(wrong.status(), &why);
+        }
+    };
+    if !caller.may_change() {
+        let why = "only root may reload the fleet file: try again with sudo";
+        return failure(StatusCode::FORBIDDEN, why);
+    }
+    let (reply, answer) = oneshot::channel();
+    match put(&asks, Ask::Reload { wish, reply }, answer).await {
+        Ok(Ok(reloaded)) => Json(reloaded).into_response(),
+        Ok(Err(error)) if error.is_configuration() => {
+            failure(StatusCode::UNPROCESSABLE_ENTITY, &error.to_string())
+        }
+        Ok(Err(error)) => failure(StatusCode::CONFLICT, &error.to_string()),
         Err(response) => response,
     }
 }

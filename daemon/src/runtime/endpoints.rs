@@ -70,6 +70,11 @@ impl Endpoints {
         }
     }
 
+    /// What was known of a path's far end holds no longer.
+    pub fn forget(&mut self, path: PathId) {
+        self.candidates.remove(&path);
+    }
+
     /// The address to try now, of those that an answer has or an earlier one had. `Err`: why
     /// there is none.
     pub fn take(

@@ -11,6 +11,7 @@ use crate::host::watch::Watch;
 pub struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    hangup: Signal,
     watch: Watch,
 }
 
@@ -19,6 +20,8 @@ pub struct Signals {
 pub enum Heard {
     /// SIGTERM or SIGINT.
     Stop,
+    /// SIGHUP: read the fleet file again.
+    Reload,
     /// Something changed in the kernel's network state.
     KernelChanged,
 }
@@ -28,6 +31,7 @@ impl Signals {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
             watch: Watch::open()?,
         })
     }
@@ -37,6 +41,7 @@ impl Signals {
         tokio::select! {
             _ = self.terminate.recv() => Heard::Stop,
             _ = self.interrupt.recv() => Heard::Stop,
+            _ = self.hangup.recv() => Heard::Reload,
             () = self.watch.changed() => Heard::KernelChanged,
         }
     }

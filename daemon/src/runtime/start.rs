@@ -1,7 +1,7 @@
 //! Start and stop. Everything is checked and acquired first; below the line marked so, the
 //! machine is changed, and what fails there is undone.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
@@ -23,7 +23,7 @@ use super::paths::{PathError, Paths};
 use super::receiver::Shared;
 use super::signals::Signals;
 use super::story::say;
-use super::supervisor::Supervisor;
+use super::supervisor::{Crew, Source, Supervisor};
 
 /// Bounds of the channels to the supervisor: what is over is dropped and asked for again.
 const CONTROL_PACKETS: usize = 1024;
@@ -33,6 +33,7 @@ const QUESTIONS: usize = 64;
 pub async fn run(
     view: View,
     key: &PrivateKey,
+    config: PathBuf,
     runtime_dir: &Path,
     state_dir: &Path,
 ) -> anyhow::Result<()> {
@@ -58,7 +59,20 @@ pub async fn run(
     let prepared = prepare(&mut host, &site, paths, healer.manager());
     let result = match prepared {
         Ok(paths) => {
-            let supervisor = Supervisor::new(site, host, paths, links, shared, signals, healer);
+            let source = Source {
+                config,
+                key: key.public(),
+            };
+            let supervisor = Supervisor::new(Crew {
+                source,
+                site,
+                host,
+                paths,
+                links,
+                shared,
+                signals,
+                healer,
+            });
             host = supervisor.run(control_packets, questions).await;
             Ok(())
         }

@@ -1,7 +1,10 @@
 //! The daemon's one asynchronous task: feeds the site machine, carries out what it asks for, and
 //! keeps the kernel as the plan says.
 
+mod reload;
+
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
@@ -12,7 +15,7 @@ use crate::control::{Dropped, Status};
 use crate::healing::Paths as Healed;
 use crate::host::Host;
 use crate::host::path_manager::Event;
-use crate::names::{PathId, PathNumber, SiteId};
+use crate::names::{PathId, PathNumber, PublicKey, SiteId};
 use crate::plan::{self, PathAddresses, PathUse};
 use crate::site::{Action, Obstacle, PathFacts, Site, Traffic};
 
@@ -26,6 +29,8 @@ use super::paths::Paths;
 use super::receiver::{Control, Shared};
 use super::signals::{Heard, Signals};
 use super::story::say;
+
+pub use reload::ReloadError;
 
 /// How often traffic is looked at, and boringtun's timers are served.
 const LOOK: Duration = Duration::from_millis(100);
@@ -41,8 +46,30 @@ const PATROL: Duration = Duration::from_secs(10);
 /// A path that is not up has its endpoint looked up again this often.
 const RESOLVE: Duration = Duration::from_secs(5);
 
+/// Where the view comes from.
+#[derive(Clone, Debug)]
+pub struct Source {
+    pub config: PathBuf,
+    /// By which this machine finds itself in the fleet file.
+    pub key: PublicKey,
+}
+
+/// What a supervisor is made of.
+#[derive(Debug)]
+pub struct Crew {
+    pub source: Source,
+    pub site: Site,
+    pub host: Host,
+    pub paths: Paths,
+    pub links: Links,
+    pub shared: Arc<Shared>,
+    pub signals: Signals,
+    pub healer: Healer,
+}
+
 #[derive(Debug)]
 pub struct Supervisor {
+    source: Source,
     site: Site,
     host: Host,
     paths: Paths,
@@ -75,26 +102,19 @@ struct Due {
 }
 
 impl Supervisor {
-    pub fn new(
-        site: Site,
-        host: Host,
-        paths: Paths,
-        links: Links,
-        shared: Arc<Shared>,
-        signals: Signals,
-        healer: Healer,
-    ) -> Self {
+    pub fn new(crew: Crew) -> Self {
         let now = clock::now();
-        let (endpoints, resolved) = Endpoints::new(site.view().overlay.networks());
+        let (endpoints, resolved) = Endpoints::new(crew.site.view().overlay.networks());
         Self {
-            addresses: PathAddresses::of(site.view()),
-            site,
-            host,
-            paths,
-            links,
-            shared,
-            signals,
-            healer,
+            addresses: PathAddresses::of(crew.site.view()),
+            source: crew.source,
+            site: crew.site,
+            host: crew.host,
+            paths: crew.paths,
+            links: crew.links,
+            shared: crew.shared,
+            signals: crew.signals,
+            healer: crew.healer,
             live: BTreeSet::new(),
             endpoints,
             resolved,
@@ -126,6 +146,12 @@ impl Supervisor {
             tokio::select! {
                 heard = self.signals.next() => match heard {
                     Heard::Stop => break,
+                    Heard::Reload => {
+                        if let Err(error) = self.reload(false) {
+                            tracing::error!("the fleet file was not reloaded: {error}");
+                        }
+                        wake = clock::now();
+                    }
                     Heard::KernelChanged => {
                         let soon = clock::now() + SETTLE;
                         self.due.look_at_kernel = self.due.look_at_kernel.min(soon);
@@ -389,6 +415,7 @@ impl Supervisor {
     fn answer(&mut self, ask: Ask) {
         let unheard = match ask {
             Ask::Status(reply) => reply.send(self.status()).is_err(),
+            Ask::Reload { wish, reply } => reply.send(self.reload(wish.dry_run)).is_err(),
             Ask::SetAdmin {
                 peer,
                 path,

@@ -96,21 +96,26 @@ pub(super) struct Entry {
     handshake_wait: Duration,
 }
 
+/// What the dearer of its two links costs.
+fn cost(view: &View, peer: &Peer, path: &Path) -> Cost {
+    let links = [
+        view.site.links.get(path.link),
+        peer.site.links.get(path.remote_link),
+    ];
+    let costs = links.into_iter().flatten().map(|link| link.cost);
+    costs.max().unwrap_or_default()
+}
+
 impl Entry {
     pub(super) fn new(view: &View, peer: &Peer, path: &Path, now: Instant) -> Self {
         let number = path.id.number;
         let address = |site| view.overlay.addresses(site, number).first().copied();
-        let links = (
-            view.site.links.get(path.link),
-            peer.site.links.get(path.remote_link),
-        );
-        let cost = |link: Option<&crate::config::Link>| link.map(|link| link.cost);
         let ends = address(view.site.id).zip(address(peer.site.id));
         Self {
             sizing: Sizing::new(peer.site.kind, ends, path.mtu),
             last_data: None,
             kind: peer.site.kind,
-            cost: cost(links.0).max(cost(links.1)).unwrap_or_default(),
+            cost: cost(view, peer, path),
             source: address(view.site.id),
             destination: address(peer.site.id),
             health: Health::new(number.value(), now),
@@ -119,6 +124,20 @@ impl Entry {
             next_handshake: now,
             handshake_wait: HANDSHAKE_FIRST,
         }
+    }
+
+    /// The same path, described anew.
+    pub(super) fn follow(mut self, view: &View, peer: &Peer, path: &Path) -> Self {
+        self.cost = cost(view, peer, path);
+        self
+    }
+
+    /// The operator's wish outlives the lane.
+    pub(super) fn instead_of(mut self, old: &Self, now: Instant) -> Self {
+        if old.health.state() == State::AdminDown {
+            self.handle_admin(AdminState::Down, now);
+        }
+        self
     }
 
     pub(super) fn handle_traffic(&mut self, traffic: Traffic, now: Instant) {

@@ -120,7 +120,7 @@ impl Opener<'_> {
         if self.allowed == Some(source) {
             return true;
         }
-        let networks = &self.tunnel.parts.allowed;
+        let networks = self.tunnel.allowed.load();
         let allowed = networks.iter().any(|network| network.contains(source));
         self.allowed = allowed.then_some(source);
         allowed
