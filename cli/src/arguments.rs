@@ -52,6 +52,12 @@ pub(crate) enum Command {
         )]
         key: PathBuf,
     },
+    /// Let the daemon go on with what its fleet file says now. Unchanged paths do not notice.
+    Reload {
+        /// Only tell what it would mean.
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// All peers and paths. Exit code 1 when a path that should be up is not.
     Status,
     /// The other sites.
@@ -71,6 +77,15 @@ pub(crate) enum PeerCommand {
         /// The peer's name, as in the fleet file.
         peer: String,
     },
+    /// Write another site into the fleet file, and reload.
+    Add(NewPeer),
+    /// Take a site out of the fleet file, and reload.
+    Remove {
+        /// The site's name, as in the fleet file.
+        peer: String,
+        #[command(flatten)]
+        edit: Edit,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -83,6 +98,58 @@ pub(crate) enum PathCommand {
     Up(Which),
     /// Take a path out of use until it is brought back, or the daemon starts anew.
     Down(Which),
+    /// Write a `[[path]]` into the fleet file, and reload.
+    Add(Pair),
+    /// Take a path out of the fleet file, and reload.
+    Remove(Pair),
+}
+
+/// How the fleet file is changed.
+#[derive(Debug, Args)]
+pub(crate) struct Edit {
+    /// The fleet file; its comments and its order stay.
+    #[arg(
+        long,
+        value_name = "FILE",
+        default_value = "/etc/pathweave/pathweave.toml"
+    )]
+    pub(crate) config: PathBuf,
+    /// Show what would change in the file and what it means; change nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+/// A site to add.
+#[derive(Debug, Args)]
+pub(crate) struct NewPeer {
+    /// Its name.
+    pub(crate) peer: String,
+    /// Its number, 1 to 254, that no other site has.
+    #[arg(long, value_name = "N")]
+    pub(crate) id: u8,
+    /// What `pathweave pubkey` prints there.
+    #[arg(long, value_name = "KEY")]
+    pub(crate) public_key: String,
+    /// One for each of its ISPs: NAME,interface=DEVICE,endpoint=HOST:PORT, or others of the file's
+    /// keys for a link.
+    #[arg(long = "link", value_name = "LINK", required = true)]
+    pub(crate) links: Vec<String>,
+    /// A network behind it.
+    #[arg(long = "subnet", value_name = "NETWORK")]
+    pub(crate) subnets: Vec<String>,
+    #[command(flatten)]
+    pub(crate) edit: Edit,
+}
+
+/// Two links that make a path.
+#[derive(Debug, Args)]
+pub(crate) struct Pair {
+    /// A link, as SITE/LINK.
+    pub(crate) link: String,
+    /// A link of another site, as SITE/LINK.
+    pub(crate) other: String,
+    #[command(flatten)]
+    pub(crate) edit: Edit,
 }
 
 /// One path.

@@ -43,7 +43,7 @@ pub(crate) fn check(file: &Path, key: &Path, json: bool) -> Result<(), Failure> 
     }
 }
 
-fn refused(file: &Path, error: ReadError) -> Failure {
+pub(crate) fn refused(file: &Path, error: ReadError) -> Failure {
     let ReadError::Invalid(errors) = error else {
         return Failure::Configuration(error.to_string());
     };

@@ -8,7 +8,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
-use pathweaved::control::{self, AdminState, AdminWish, SCHEMA, Status};
+use pathweaved::control::{self, AdminState, AdminWish, ReloadWish, Reloaded, SCHEMA, Status};
 use pathweaved::names::Name;
 use tokio::net::UnixStream;
 
@@ -30,16 +30,10 @@ impl Client {
 
     pub(crate) fn status(&self) -> Result<Status, Failure> {
         let body = self.request(Method::GET, "/v1/status", Bytes::new())?;
-        let strange = |what: String| {
-            Failure::Other(format!(
-                "the daemon's answer is not understood ({what}): install pathweave and pathweaved \
-                 of one version, and restart the daemon"
-            ))
-        };
         let status: Status =
-            serde_json::from_slice(&body).map_err(|error| strange(error.to_string()))?;
+            serde_json::from_slice(&body).map_err(|error| strange(&error.to_string()))?;
         if status.schema != SCHEMA {
-            return Err(strange(format!("schema {}, not {SCHEMA}", status.schema)));
+            return Err(strange(&format!("schema {}, not {SCHEMA}", status.schema)));
         }
         Ok(status)
     }
@@ -58,6 +52,13 @@ impl Client {
             wish.into(),
         )?;
         Ok(())
+    }
+
+    pub(crate) fn reload(&self, dry_run: bool) -> Result<Reloaded, Failure> {
+        let wish = serde_json::to_vec(&ReloadWish { dry_run })
+            .map_err(|error| Failure::Other(error.to_string()))?;
+        let body = self.request(Method::POST, "/v1/reload", wish.into())?;
+        serde_json::from_slice(&body).map_err(|error| strange(&error.to_string()))
     }
 
     fn request(&self, method: Method, url: &str, body: Bytes) -> Result<Bytes, Failure> {
@@ -123,6 +124,13 @@ impl Client {
     }
 }
 
+fn strange(what: &str) -> Failure {
+    Failure::Other(format!(
+        "the daemon's answer is not understood ({what}): install pathweave and pathweaved of one \
+         version, and restart the daemon"
+    ))
+}
+
 fn refused(status: StatusCode, body: &[u8]) -> Failure {
     let text = serde_json::from_slice::<control::Failure>(body).map_or_else(
         |_| format!("the daemon answered {status}"),
@@ -130,6 +138,7 @@ fn refused(status: StatusCode, body: &[u8]) -> Failure {
     );
     match status {
         StatusCode::FORBIDDEN => Failure::NotPermitted(text),
+        StatusCode::UNPROCESSABLE_ENTITY => Failure::Configuration(text),
         StatusCode::GATEWAY_TIMEOUT => Failure::Unreachable(text),
         _ => Failure::Other(text),
     }

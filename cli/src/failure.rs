@@ -20,6 +20,16 @@ impl Failure {
             Self::Configuration(_) => 5,
         }
     }
+
+    /// The same kind of failure, in other words.
+    pub(crate) fn with_text(&self, text: String) -> Self {
+        match self {
+            Self::Other(_) => Self::Other(text),
+            Self::Unreachable(_) => Self::Unreachable(text),
+            Self::NotPermitted(_) => Self::NotPermitted(text),
+            Self::Configuration(_) => Self::Configuration(text),
+        }
+    }
 }
 
 impl std::fmt::Display for Failure {

@@ -23,7 +23,7 @@ pub use checked::{
     Cost, Endpoint, Fleet, Host, Link, OverlayPrefixes, Pairing, Path, PathManagerWish, Peer, Site,
     SiteKind, View,
 };
-pub use fleet_file::{ReadError, read};
+pub use fleet_file::{ReadError, read, read_text};
 pub use key_file::{KeyFileError, read_private_key};
 pub use problem::ConfigErrors;
 pub use view::ViewError;

@@ -5,7 +5,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
 use pathweaved::control::{
-    Dropped, Offload, PathState, PathStatus, PeerStatus, SCHEMA, SiteStatus, Status,
+    Dropped, Offload, PathState, PathStatus, PeerStatus, Reloaded, SCHEMA, SiteStatus, Status,
 };
 use pathweaved::runtime::control_socket::{Ask, ControlSocket};
 use tempfile::TempDir;
@@ -90,6 +90,11 @@ async fn supervise(answer: Answer, mut questions: mpsc::Receiver<Ask>, tell: Syn
         match ask {
             ask if answer == Answer::Nothing => unanswered.push(ask),
             Ask::Status(reply) => drop(reply.send(a_status(answer))),
+            Ask::Reload { wish, reply } => drop(reply.send(Ok(Reloaded {
+                config: "/etc/pathweave/pathweave.toml".to_owned(),
+                dry_run: wish.dry_run,
+                changes: vec!["+ path 3 to tainan (fiber ↔ lte)".to_owned()],
+            }))),
             Ask::SetAdmin {
                 peer,
                 path,

@@ -119,7 +119,10 @@ fn paths(
         lines.push(format!("~ peer {} → {name}", before.site.name));
     }
     if before.site.subnets != after.site.subnets {
-        let list = |peer: &Peer| format!("{:?}", peer.site.subnets);
+        let list = |peer: &Peer| {
+            let texts: Vec<_> = peer.site.subnets.iter().map(ToString::to_string).collect();
+            format!("[{}]", texts.join(", "))
+        };
         let (was, is) = (list(before), list(after));
         lines.push(format!("~ peer {name}: subnets {was} → {is}"));
     }
@@ -153,10 +156,13 @@ fn kept(old: (&View, &Peer, &Path), new: (&View, &Peer, &Path)) -> Option<String
     if was != between(new.0, new.1, new.2) {
         return Some(format!("was {was}"));
     }
-    let far =
-        |(_, peer, path): (&View, &Peer, &Path)| peer.site.links.get(path.remote_link).cloned();
-    let differences = differences(&far(old)?, &far(new)?);
-    (!differences.is_empty()).then(|| format!("far end's {}", differences.join(", ")))
+    let far = |(_, peer, path): (&View, &Peer, &Path)| {
+        let link = peer.site.links.get(path.remote_link);
+        let endpoint = link.and_then(|link| link.endpoint.as_ref());
+        endpoint.map_or("none".to_owned(), ToString::to_string)
+    };
+    let (was, is) = (far(old), far(new));
+    (was != is).then(|| format!("far end {was} → {is}"))
 }
 
 /// `fiber ↔ cable`: our link's name and the far end's.

@@ -117,10 +117,9 @@ fn each_change_of_the_file_is_told_in_a_line() {
 #[test]
 fn back_again_is_the_opposite() {
     let (one, both) = (link("fiber", ""), two(["fiber", "cable"]));
-    let (small, large) = (
-        view(&fleet("", &one, &one, "")),
-        view(&fleet("", &both, &both, "")),
-    );
+    let far = |links: &str| links.replace("fiber", "glass").replace("cable", "copper");
+    let fleet = |links: &str| view(&fleet("", links, &far(links), ""));
+    let (small, large) = (fleet(&one), fleet(&both));
     let there = Changes::between(&small, &large).unwrap();
     let back = Changes::between(&large, &small).unwrap();
     assert!(there.paths(Fate::Added).eq(back.paths(Fate::Removed)));

@@ -34,11 +34,16 @@ const LONGEST: usize = 1 << 20;
 
 /// Reads, parses and checks a fleet file.
 pub fn read(path: &Path) -> Result<Fleet, ReadError> {
+    read_text(path).map(|(_, fleet)| fleet)
+}
+
+/// The same, with its text.
+pub fn read_text(path: &Path) -> Result<(String, Fleet), ReadError> {
     let name = path.display().to_string();
     let read = file::open(path).and_then(|(file, _)| file::read(file, LONGEST));
     let bytes = read.map_err(|refusal| refused(name.clone(), refusal))?;
     match str::from_utf8(&bytes) {
-        Ok(text) => Ok(super::parse(&name, text)?),
+        Ok(text) => Ok((text.to_owned(), super::parse(&name, text)?)),
         Err(error) => {
             let good = bytes.iter().take(error.valid_up_to());
             let line = 1 + good.filter(|byte| **byte == b'\n').count();
