@@ -138,7 +138,13 @@ fn refused(status: StatusCode, body: &[u8]) -> Failure {
     );
     match status {
         StatusCode::FORBIDDEN => Failure::NotPermitted(text),
-        StatusCode::UNPROCESSABLE_ENTITY => Failure::Configuration(text),
+        // A file's mistakes begin with the word that a failure is shown with.
+        StatusCode::UNPROCESSABLE_ENTITY => {
+            let text = text
+                .strip_prefix("error: ")
+                .map_or(text.clone(), str::to_owned);
+            Failure::Configuration(text)
+        }
         StatusCode::GATEWAY_TIMEOUT => Failure::Unreachable(text),
         _ => Failure::Other(text),
     }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use pathweaved::config::{self, ReadError, View};
 use pathweaved::names::PrivateKey;
-use pathweaved::runtime::start;
+use pathweaved::runtime::start::{self, Places};
 use tracing_subscriber::EnvFilter;
 
 const FAILED: u8 = 1;
@@ -37,6 +37,10 @@ struct Arguments {
     /// For what has to be put back at a stop.
     #[arg(long, value_name = "DIR", default_value = "/var/lib/pathweave")]
     state_dir: PathBuf,
+    /// At a stop, leave interfaces, routes and the leak guard to the next start: connections live
+    /// on over a restart. `--cleanup` removes them.
+    #[arg(long)]
+    keep_on_stop: bool,
     /// Check the fleet file and the key, and exit.
     #[arg(long)]
     check: bool,
@@ -76,13 +80,13 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let ended = runtime.block_on(start::run(
-        view,
-        &key,
-        arguments.config.clone(),
-        &arguments.runtime_dir,
-        &arguments.state_dir,
-    ));
+    let places = Places {
+        config: arguments.config.clone(),
+        runtime_dir: arguments.runtime_dir.clone(),
+        state_dir: arguments.state_dir.clone(),
+        keep_on_stop: arguments.keep_on_stop,
+    };
+    let ended = runtime.block_on(start::run(view, &key, places));
     // A name server that does not answer holds up nobody who wants to stop.
     runtime.shutdown_background();
     ended

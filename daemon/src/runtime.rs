@@ -1,5 +1,6 @@
 //! Wires everything: threads for the data plane, one asynchronous supervisor for the rest.
 
+mod adopt;
 pub mod clock;
 pub mod control_socket;
 mod endpoints;

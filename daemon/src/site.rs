@@ -11,7 +11,7 @@ mod report;
 mod sizing;
 mod talk;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use crate::change::{Changes, Fate};
@@ -102,6 +102,26 @@ impl Site {
         self.view = view;
         let peers: Vec<_> = self.talks.keys().copied().collect();
         peers.into_iter().for_each(|peer| self.settle(peer, now));
+    }
+
+    /// Paths that a former daemon left in use stay so until `until`, or until their health is
+    /// known; `carries` are those that carry the site addresses.
+    pub fn adopt(
+        &mut self,
+        paths: &BTreeSet<PathId>,
+        carries: &BTreeMap<SiteId, PathNumber>,
+        until: Instant,
+    ) {
+        for path in paths {
+            if let Some(entry) = self.paths.get_mut(path) {
+                entry.adopt(until);
+            }
+        }
+        for (peer, path) in carries {
+            if let Some(talk) = self.talks.get_mut(peer) {
+                talk.adopt(*path, self.now);
+            }
+        }
     }
 
     /// What the data plane counted on a path since it was made.

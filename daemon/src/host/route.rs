@@ -1,5 +1,6 @@
 //! Routes ↔ rtnetlink's messages.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -71,6 +72,26 @@ impl Host {
             }));
         }
         Ok(routes)
+    }
+
+    /// Our routes to single addresses in the main table: address → device.
+    pub fn main_routes(&self) -> Result<BTreeMap<IpAddr, String>, HostError> {
+        let devices = self.devices()?;
+        let name = |index: u32| {
+            devices
+                .iter()
+                .find(|d| d.index == index)
+                .map(|d| d.name.clone())
+        };
+        let routes = self.routes()?.into_iter().filter_map(|route| {
+            let RouteKey {
+                table, destination, ..
+            } = route.key;
+            let single = destination.prefix() == if destination.is_ipv6() { 128 } else { 32 };
+            let device = route.device.and_then(name);
+            (table == MAIN_TABLE && single).then(|| Some((destination.ip(), device?)))?
+        });
+        Ok(routes.collect())
     }
 
     /// Refused where another program has a route of the same prefix and rank.

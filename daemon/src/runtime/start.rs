@@ -14,6 +14,7 @@ use crate::plan::{self, PathManager};
 use crate::site::Site;
 use crate::tun::TunError;
 
+use super::adopt::{GRACE, Left};
 use super::clock;
 use super::control_socket::ControlSocket;
 use super::healer::Healer;
@@ -29,14 +30,19 @@ use super::supervisor::{Crew, Source, Supervisor};
 const CONTROL_PACKETS: usize = 1024;
 const QUESTIONS: usize = 64;
 
+/// Where a daemon finds and keeps its things.
+#[derive(Debug)]
+pub struct Places {
+    pub config: PathBuf,
+    pub runtime_dir: PathBuf,
+    pub state_dir: PathBuf,
+    /// A stop leaves everything to the next start, as a crash does: connections live on.
+    pub keep_on_stop: bool,
+}
+
 /// Runs the daemon until it is told to stop.
-pub async fn run(
-    view: View,
-    key: &PrivateKey,
-    config: PathBuf,
-    runtime_dir: &Path,
-    state_dir: &Path,
-) -> anyhow::Result<()> {
+pub async fn run(view: View, key: &PrivateKey, places: Places) -> anyhow::Result<()> {
+    let (runtime_dir, state_dir) = (&places.runtime_dir, &places.state_dir);
     let _instance = Instance::claim(runtime_dir)?;
     let mut host = Host::open(state_dir)?;
     if view.leak_guard {
@@ -53,14 +59,17 @@ pub async fn run(
     let signals = Signals::open()?;
     let healer = Healer::open(&host, view.path_manager, clock::now())?;
 
+    let left = Left::find(&view, &host)?;
+
     // ── below this line the machine is changed ──
     let paths = Paths::new(&view, shared.clone());
-    let site = Site::new(view, clock::now());
+    let mut site = Site::new(view, clock::now());
+    site.adopt(&left.paths, &left.site_paths, clock::now() + GRACE);
     let prepared = prepare(&mut host, &site, paths, healer.manager());
     let result = match prepared {
         Ok(paths) => {
             let source = Source {
-                config,
+                config: places.config,
                 key: key.public(),
             };
             let supervisor = Supervisor::new(Crew {
@@ -78,6 +87,10 @@ pub async fn run(
         }
         Err(error) => Err(error),
     };
+    if places.keep_on_stop && result.is_ok() {
+        tracing::info!("stopping: interfaces and routes stay for the next start");
+        return result;
+    }
     tracing::info!("stopping: everything that is ours is removed");
     say(&host.clear()?);
     result

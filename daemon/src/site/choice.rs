@@ -113,6 +113,10 @@ impl Choice {
         self.current
     }
 
+    pub(super) fn adopt(&mut self, path: PathNumber, now: Instant) {
+        self.take(Some(path), now);
+    }
+
     /// `theirs` is the path that the peer decided for, if it is the one who decides.
     pub(super) fn decide(
         &mut self,

@@ -94,6 +94,8 @@ pub(super) struct Entry {
     traffic: Traffic,
     next_handshake: Instant,
     handshake_wait: Duration,
+    /// A former daemon left it in use: so it stays until its health is known, or until then.
+    adopted: Option<Instant>,
 }
 
 /// What the dearer of its two links costs.
@@ -123,6 +125,22 @@ impl Entry {
             traffic: Traffic::default(),
             next_handshake: now,
             handshake_wait: HANDSHAKE_FIRST,
+            adopted: None,
+        }
+    }
+
+    pub(super) fn adopt(&mut self, until: Instant) {
+        self.adopted = Some(until);
+    }
+
+    fn wean(&mut self, now: Instant) {
+        let known = match self.health.state() {
+            State::Up | State::AdminDown => true,
+            State::Down(Cause::NeverHeard) | State::Init => self.is_hindered(),
+            State::Down(_) => true,
+        };
+        if known || self.adopted.is_some_and(|until| until <= now) {
+            self.adopted = None;
         }
     }
 
@@ -210,6 +228,7 @@ impl Entry {
         now: Instant,
     ) -> Option<Action> {
         self.health.handle_timeout(now);
+        self.wean(now);
         if self.wants_handshake(now) {
             self.next_handshake = now + self.handshake_wait;
             self.handshake_wait = (self.handshake_wait * 2).min(HANDSHAKE_LONGEST);
@@ -258,6 +277,7 @@ impl Entry {
             .sizing
             .poll_timeout()
             .map_or(health, |at| at.min(health));
+        let health = self.adopted.map_or(health, |until| until.min(health));
         if self.is_settled() {
             health
         } else {
@@ -274,7 +294,8 @@ impl Entry {
     }
 
     pub(super) fn is_live(&self) -> bool {
-        self.health.state() == State::Up && !self.is_hindered() && !self.is_too_small()
+        let up = self.health.state() == State::Up || self.adopted.is_some();
+        up && !self.is_hindered() && !self.is_too_small()
     }
 
     fn is_too_small(&self) -> bool {
@@ -283,7 +304,8 @@ impl Entry {
 
     /// Not even on its way up.
     pub(super) fn is_down(&self) -> bool {
-        matches!(self.health.state(), State::Down(_) | State::AdminDown) || self.is_hindered()
+        let down = matches!(self.health.state(), State::Down(_) | State::AdminDown);
+        (down && self.adopted.is_none()) || self.is_hindered()
     }
 
     pub(super) fn cost(&self) -> Cost {

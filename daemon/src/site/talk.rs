@@ -37,6 +37,11 @@ impl Talk {
         }
     }
 
+    /// The path that carried the site addresses before we were started.
+    pub(super) fn adopt(&mut self, path: PathNumber, now: Instant) {
+        self.choice.adopt(path, now);
+    }
+
     pub(super) fn handle_word(&mut self, word: Word) {
         let newest = self.heard.map_or(word.at_ms, |heard| heard.at_ms);
         if !(1..OVERTAKEN_MS).contains(&newest.wrapping_sub(word.at_ms)) {
