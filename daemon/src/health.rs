@@ -29,7 +29,7 @@ use delay::Delay;
 use loss::LossWindow;
 use pace::{BUSY_FOR, DOWN_INTERVAL, Demand, PATIENT_INTERVAL, Pace};
 use recovery::Recovery;
-use silence::Ear;
+use silence::{AT_FIRST, Ear};
 use states::{Input, next, same_kind};
 
 pub use pace::{BUSY_INTERVAL, IDLE_INTERVAL};
@@ -41,6 +41,8 @@ const OVERDUE: Duration = Duration::from_millis(300);
 const WAKING: Duration = Duration::from_millis(200);
 /// A far end may announce intervals within these bounds only, whatever it says.
 const ANNOUNCED: std::ops::RangeInclusive<Duration> = BUSY_INTERVAL..=IDLE_INTERVAL;
+/// A handshake that was lost is repeated within this time.
+const ADOPTED: Duration = Duration::from_secs(3);
 /// A stamp that is older than the newest one by less was overtaken on the way; by more, it is of
 /// a far end that was started anew.
 const OVERTAKEN_US: u64 = 3_000_000;
@@ -108,6 +110,15 @@ impl Health {
             recovery: Recovery::default(),
             peer_says_down: false,
         }
+    }
+
+    /// A former daemon left the path up: it is up until the silence has lasted for [`ADOPTED`].
+    /// The far end then need not notice that there was another daemon (as BFD's C bit allows,
+    /// RFC 5882 section 3.3).
+    pub fn adopt(&mut self, now: Instant) {
+        (self.state, self.since) = (State::Up, now);
+        self.ear = Ear::new(ADOPTED / AT_FIRST, now);
+        self.ear.handle_heard(true, now);
     }
 
     pub fn state(&self) -> State {

@@ -104,17 +104,12 @@ impl Site {
         peers.into_iter().for_each(|peer| self.settle(peer, now));
     }
 
-    /// Paths that a former daemon left in use stay so until `until`, or until their health is
-    /// known; `carries` are those that carry the site addresses.
-    pub fn adopt(
-        &mut self,
-        paths: &BTreeSet<PathId>,
-        carries: &BTreeMap<SiteId, PathNumber>,
-        until: Instant,
-    ) {
+    /// Paths that a former daemon left in use are used further, until they turn out to be dead;
+    /// `carries` are those that carry the site addresses.
+    pub fn adopt(&mut self, paths: &BTreeSet<PathId>, carries: &BTreeMap<SiteId, PathNumber>) {
         for path in paths {
             if let Some(entry) = self.paths.get_mut(path) {
-                entry.adopt(until);
+                entry.adopt(self.now);
             }
         }
         for (peer, path) in carries {
@@ -148,6 +143,13 @@ impl Site {
             entry.handle_obstacle(obstacle, now);
         }
         self.settle(path.peer, now);
+    }
+
+    /// It is known now where a path's far end is: what was to be said before was not sent.
+    pub fn handle_endpoint(&mut self, path: PathId, now: Instant) {
+        if let Some(entry) = self.paths.get_mut(&path) {
+            entry.handle_endpoint(now);
+        }
     }
 
     pub fn handle_admin(&mut self, path: PathId, wish: AdminState, now: Instant) {

@@ -60,6 +60,11 @@ impl Home {
     }
 
     pub fn start(&self) -> io::Result<Daemon> {
+        self.start_with(&[])
+    }
+
+    /// With more arguments.
+    pub fn start_with(&self, more: &[&str]) -> io::Result<Daemon> {
         let log = File::options()
             .create(true)
             .append(true)
@@ -68,6 +73,7 @@ impl Home {
             .namespace
             .command(binary("pathweaved"))?
             .args(self.arguments())
+            .args(more)
             .stderr(log)
             .spawn()?;
         Ok(Daemon {

@@ -13,7 +13,7 @@ use super::pace::BUSY_INTERVAL;
 const FEWEST: u32 = 4;
 const MOST: u32 = 10;
 /// Before the loss is known.
-const AT_FIRST: u32 = 5;
+pub(super) const AT_FIRST: u32 = 5;
 /// So many in a row may be lost by chance once in 1 / this probes: at 100 ms, once in eleven days.
 const CHANCE: f64 = 1e-7;
 /// The longest gap shrinks by one interval in this time.

@@ -73,6 +73,30 @@ fn both_ends_come_up_and_measure_the_round_trip() {
     assert_eq!(pair.ends[0].loss(), Some(0.0));
 }
 
+#[test]
+fn the_far_end_does_not_notice_another_daemon_that_goes_on_with_the_path() {
+    let mut pair = Pair::new(Duration::from_millis(40));
+    pair.run(Duration::from_secs(5));
+    let since = pair.ends[1].age(pair.now);
+    pair.ends[0] = Health::new(1, pair.now);
+    pair.ends[0].adopt(pair.now);
+    pair.run(Duration::from_secs(10));
+    assert_eq!(pair.states(), UP);
+    assert!(pair.ends[1].age(pair.now) > since, "it went down there");
+    assert_eq!(pair.ends[1].flaps(), 0);
+}
+
+#[test]
+fn a_path_that_was_taken_over_and_is_dead_goes_down_within_seconds() {
+    let mut pair = Pair::new(Duration::from_millis(40));
+    pair.cut = [true; 2];
+    pair.ends[0].adopt(pair.now);
+    pair.run(Duration::from_millis(2900));
+    assert_eq!(pair.ends[0].state(), State::Up);
+    pair.run(Duration::from_millis(200));
+    assert_eq!(pair.ends[0].state(), State::Down(Cause::Silence));
+}
+
 /// Lets `time` pass for one machine whose far end says nothing.
 fn pass(health: &mut Health, from: Instant, time: Duration) -> Instant {
     let mut now = from;

@@ -1,16 +1,13 @@
 //! What a daemon that crashed, or was restarted, has left: interfaces and routes that open
-//! connections use. They are used further until their paths' health is known.
+//! connections use. They are used further, and the other end is told that they are up: it
+//! would take them down, and hold them back, if we said otherwise.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
-use std::time::Duration;
 
 use crate::config::View;
 use crate::host::{Host, HostError};
 use crate::names::{PathId, PathNumber, SiteId};
-
-/// A handshake that was lost is repeated within this.
-pub const GRACE: Duration = Duration::from_secs(3);
 
 /// The paths that connections may be using, and those of them that carry the site addresses.
 #[derive(Debug, Default, PartialEq, Eq)]

@@ -14,7 +14,7 @@ use crate::plan::{self, PathManager};
 use crate::site::Site;
 use crate::tun::TunError;
 
-use super::adopt::{GRACE, Left};
+use super::adopt::Left;
 use super::clock;
 use super::control_socket::ControlSocket;
 use super::healer::Healer;
@@ -64,7 +64,7 @@ pub async fn run(view: View, key: &PrivateKey, places: Places) -> anyhow::Result
     // ── below this line the machine is changed ──
     let paths = Paths::new(&view, shared.clone());
     let mut site = Site::new(view, clock::now());
-    site.adopt(&left.paths, &left.site_paths, clock::now() + GRACE);
+    site.adopt(&left.paths, &left.site_paths);
     let prepared = prepare(&mut host, &site, paths, healer.manager());
     let result = match prepared {
         Ok(paths) => {

@@ -171,7 +171,10 @@ impl Supervisor {
                     self.handle_event(event);
                     wake = wake.min(self.healer.due());
                 }
-                Some(resolved) = self.resolved.recv() => self.use_endpoint(resolved),
+                Some(resolved) = self.resolved.recv() => {
+                    self.use_endpoint(resolved);
+                    wake = wake.min(clock::now() + GATHER);
+                }
                 () = tokio::time::sleep_until(wake.into()) => {}
             }
         }
@@ -325,14 +328,16 @@ impl Supervisor {
         self.due.resolve = clock::now();
     }
 
-    /// Looks up the endpoints of all paths that are not in use.
+    /// Looks up the endpoints of all paths that are not in use, or whose far end is not known.
     fn resolve(&mut self) {
         let uses = self.site.uses();
         for (peer, path) in self.site.view().paths() {
             let link = peer.site.links.get(path.remote_link);
             let endpoint = link.and_then(|link| link.endpoint.as_ref());
             let live = uses.get(&path.id) == Some(&PathUse::Live);
-            if let Some(endpoint) = endpoint.filter(|_| !live) {
+            let lane = self.paths.lane(path.id);
+            let known = live && lane.is_some_and(|lane| lane.tunnel.remote().is_some());
+            if let Some(endpoint) = endpoint.filter(|_| !known) {
                 self.endpoints.resolve(path.id, endpoint);
             }
         }
@@ -344,7 +349,13 @@ impl Supervisor {
         let reaches = |address| sockets.as_ref().is_some_and(|to| to.reaches(address));
         let (path, found) = self.endpoints.take(resolved, reaches);
         match (lane, found) {
-            (Some(lane), Ok(address)) => lane.tunnel.set_remote(Some(address)),
+            (Some(lane), Ok(address)) => {
+                let first = lane.tunnel.remote().is_none();
+                lane.tunnel.set_remote(Some(address));
+                if first {
+                    self.site.handle_endpoint(path, clock::now());
+                }
+            }
             // Without a socket there is a better reason already.
             (Some(_), Err(why)) if sockets.is_some_and(|to| to.is_open()) => {
                 let obstacle = Obstacle::Unresolved(why);

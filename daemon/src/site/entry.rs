@@ -94,8 +94,6 @@ pub(super) struct Entry {
     traffic: Traffic,
     next_handshake: Instant,
     handshake_wait: Duration,
-    /// A former daemon left it in use: so it stays until its health is known, or until then.
-    adopted: Option<Instant>,
 }
 
 /// What the dearer of its two links costs.
@@ -125,23 +123,12 @@ impl Entry {
             traffic: Traffic::default(),
             next_handshake: now,
             handshake_wait: HANDSHAKE_FIRST,
-            adopted: None,
         }
     }
 
-    pub(super) fn adopt(&mut self, until: Instant) {
-        self.adopted = Some(until);
-    }
-
-    fn wean(&mut self, now: Instant) {
-        let known = match self.health.state() {
-            State::Up | State::AdminDown => true,
-            State::Down(Cause::NeverHeard) | State::Init => self.is_hindered(),
-            State::Down(_) => true,
-        };
-        if known || self.adopted.is_some_and(|until| until <= now) {
-            self.adopted = None;
-        }
+    /// A former daemon left it in use.
+    pub(super) fn adopt(&mut self, now: Instant) {
+        self.health.adopt(now);
     }
 
     /// The same path, described anew.
@@ -217,6 +204,11 @@ impl Entry {
         self.health.handle_news(now);
     }
 
+    pub(super) fn handle_endpoint(&mut self, now: Instant) {
+        self.next_handshake = now;
+        self.handshake_wait = HANDSHAKE_FIRST;
+    }
+
     pub(super) fn handle_admin(&mut self, wish: AdminState, now: Instant) {
         self.health.handle_admin(wish == AdminState::Up, now);
     }
@@ -228,7 +220,6 @@ impl Entry {
         now: Instant,
     ) -> Option<Action> {
         self.health.handle_timeout(now);
-        self.wean(now);
         if self.wants_handshake(now) {
             self.next_handshake = now + self.handshake_wait;
             self.handshake_wait = (self.handshake_wait * 2).min(HANDSHAKE_LONGEST);
@@ -277,7 +268,6 @@ impl Entry {
             .sizing
             .poll_timeout()
             .map_or(health, |at| at.min(health));
-        let health = self.adopted.map_or(health, |until| until.min(health));
         if self.is_settled() {
             health
         } else {
@@ -294,8 +284,7 @@ impl Entry {
     }
 
     pub(super) fn is_live(&self) -> bool {
-        let up = self.health.state() == State::Up || self.adopted.is_some();
-        up && !self.is_hindered() && !self.is_too_small()
+        self.health.state() == State::Up && !self.is_hindered() && !self.is_too_small()
     }
 
     fn is_too_small(&self) -> bool {
@@ -304,8 +293,7 @@ impl Entry {
 
     /// Not even on its way up.
     pub(super) fn is_down(&self) -> bool {
-        let down = matches!(self.health.state(), State::Down(_) | State::AdminDown);
-        (down && self.adopted.is_none()) || self.is_hindered()
+        matches!(self.health.state(), State::Down(_) | State::AdminDown) || self.is_hindered()
     }
 
     pub(super) fn cost(&self) -> Cost {
