@@ -188,7 +188,7 @@ fn a_file_that_cannot_be_used_changes_nothing_and_a_good_one_is_taken_at_a_hangu
         good,
         "a dry run wrote the file"
     );
-    let shorter = good.clone() + "\n[[path]]\nbetween = [\"nara/isp1\", \"tainan/isp1\"]\n";
+    let shorter = good + "\n[[path]]\nbetween = [\"nara/isp1\", \"tainan/isp1\"]\n";
     fs::write(&file, shorter).unwrap();
     let pid = site.daemon.as_ref().unwrap().pid();
     kill(Pid::from_raw(pid as i32), Signal::SIGHUP).unwrap();

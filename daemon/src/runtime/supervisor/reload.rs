@@ -54,7 +54,7 @@ impl Supervisor {
         Paths::check_names(&view, &self.host)?;
         if !dry_run && *self.site.view() != view {
             self.acquire(&view, &changes)?;
-            self.commit(view, &changes);
+            self.commit(&view, &changes);
         }
         let told: Vec<_> = changes.told.iter().map(ToString::to_string).collect();
         for change in &told {
@@ -84,13 +84,13 @@ impl Supervisor {
 
     /// Nothing that fails from here on is worse than what happens to any running daemon: it is
     /// told, and tried again.
-    fn commit(&mut self, view: View, changes: &Changes) {
+    fn commit(&mut self, view: &View, changes: &Changes) {
         let now = clock::now();
-        let moved = moved(self.site.view(), &view);
+        let moved = moved(self.site.view(), view);
         self.site.change(view.clone(), changes, now);
         self.close_subflows(changes);
-        self.addresses = PathAddresses::of(&view);
-        match self.paths.change(&view, changes, &self.host) {
+        self.addresses = PathAddresses::of(view);
+        match self.paths.change(view, changes, &self.host) {
             Ok(opened) => {
                 let failed = opened
                     .into_iter()
