@@ -44,6 +44,16 @@ pub(crate) fn status(status: &Status, style: Style) -> String {
     for warning in &site.warnings {
         text += &format!("{}: {warning}\n", style.paint("warning", Tone::Warn));
     }
+    if !site.repairs.is_empty() {
+        let counts = site.repairs.iter();
+        let counts: Vec<_> = counts
+            .map(|(what, count)| format!("{what} {count}×"))
+            .collect();
+        text += &format!(
+            "undone by other software and put right: {}\n",
+            counts.join(", ")
+        );
+    }
     if status.peers.is_empty() {
         text += "no peers\n";
     }

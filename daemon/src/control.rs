@@ -37,6 +37,10 @@ pub struct SiteStatus {
     pub path_manager: String,
     #[serde(default)]
     pub healing: HealingStatus,
+    /// How often what other software undid was put right since the start: `rule`, `route`,
+    /// `address`, `sysctl`, `leak guard`, `interface`, `MPTCP endpoint`, `MPTCP limits`.
+    #[serde(default)]
+    pub repairs: BTreeMap<String, u64>,
 }
 
 /// What was done for open connections since the start.

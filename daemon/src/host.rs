@@ -38,8 +38,8 @@ use crate::plan::{self, KernelState};
 pub use error::HostError;
 use journal::Journal;
 use netlink::Netlink;
-pub use verdict::Change;
 use verdict::Step;
+pub use verdict::{Change, Object};
 
 /// What a reconciliation did.
 #[derive(Debug, Default)]
@@ -101,6 +101,13 @@ impl Host {
         self.journal.remember(desired, &observed)?;
         self.tell_absent(desired, &observed);
         Ok(self.apply_all(verdict::changes(desired, &observed)))
+    }
+
+    /// Whether something is not as `desired` says of what the kernel does not announce: sysctls,
+    /// MPTCP's endpoints and limits. Cheap: it may be asked every second.
+    pub fn is_disturbed(&self, desired: &KernelState) -> Result<bool, HostError> {
+        let observed = self.observe_unannounced(desired)?;
+        Ok(verdict::is_disturbed(desired, &observed))
     }
 
     /// Removes everything that is ours and puts back what we changed. Needs no configuration,

@@ -10,6 +10,7 @@ pub mod lane;
 mod links;
 mod paths;
 pub mod receiver;
+mod repairs;
 mod signals;
 pub mod start;
 mod story;

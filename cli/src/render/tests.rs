@@ -58,6 +58,7 @@ fn a_status() -> Status {
             strangers: 0,
             path_manager: "userspace".into(),
             healing: Default::default(),
+            repairs: Default::default(),
         },
         peers: vec![PeerStatus {
             site: "tainan".to_owned(),
@@ -140,5 +141,6 @@ fn a_site_without_peers_says_so() {
     let mut alone = a_status();
     alone.peers.clear();
     alone.site.warnings.push("something is odd".to_owned());
+    alone.site.repairs = [("route".to_owned(), 12), ("rule".to_owned(), 3)].into();
     insta::assert_snapshot!(status(&alone, Style::plain()));
 }

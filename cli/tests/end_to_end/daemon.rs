@@ -138,6 +138,7 @@ fn a_status(answer: Answer) -> Status {
             strangers: 0,
             path_manager: "userspace".into(),
             healing: Default::default(),
+            repairs: Default::default(),
         },
         peers: vec![PeerStatus {
             site: "tainan".to_owned(),

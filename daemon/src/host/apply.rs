@@ -2,8 +2,23 @@
 
 use std::fmt;
 
-use super::verdict::{Change, Step};
+use super::verdict::{Change, Object, Step};
 use super::{Host, HostError, sysctl};
+
+impl fmt::Display for Object {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Sysctl => "sysctl",
+            Self::Guard => "leak guard",
+            Self::Address => "address",
+            Self::Route => "route",
+            Self::Rule => "rule",
+            Self::Limits => "MPTCP limits",
+            Self::Endpoint => "MPTCP endpoint",
+            Self::Device => "interface",
+        })
+    }
+}
 
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use ipnetwork::IpNetwork;
 
-use crate::plan::{Guard, KernelState, PROTOCOL, RouteKey, Rule};
+use crate::plan::{Guard, KernelState, Lifetime, PROTOCOL, RouteKey, Rule};
 
 use super::address::Local;
 use super::device::Device;
@@ -54,24 +54,11 @@ impl Host {
             .collect();
         let locals = self.locals()?;
         let own_addresses = own(&locals, &ours);
-        let endpoints = self
-            .netlink
-            .endpoints()
-            .map_err(HostError::object("MPTCP endpoints"))?
-            .into_iter()
-            .filter(|e| lies_in(&ours, e.address) || own_addresses.contains(&e.address));
-        let limits = self
-            .netlink
-            .limits()
-            .map_err(HostError::object("MPTCP limits"))?;
-        let planned = desired.sysctls.iter().map(|sysctl| sysctl.name.as_str());
+        let is_ours = |address| lies_in(&ours, address) || own_addresses.contains(&address);
+        let names = desired.sysctls.iter().map(|sysctl| sysctl.name.as_str());
+        let unannounced = self.observe_mptcp(names.chain(self.journal.sysctls()), is_ours)?;
         let devices = self.devices()?;
         Ok(Observed {
-            sysctls: planned
-                .chain(self.journal.sysctls())
-                .filter_map(|name| Some((name.to_owned(), super::sysctl::read(name).ok()?)))
-                .collect(),
-            endpoints: endpoints.collect(),
             addresses: locals.iter().map(|local| local.address).collect(),
             own_addresses,
             routes: self
@@ -80,10 +67,43 @@ impl Host {
                 .map(|route| (route.key, route))
                 .collect(),
             rules: self.rules()?,
-            limits: Some(limits),
             guard: self.nft.observe(),
             own_devices: devices.iter().filter(|d| d.is_ours()).cloned().collect(),
             devices: devices.into_iter().map(|d| (d.name, d.index)).collect(),
+            ..unannounced
+        })
+    }
+
+    /// What the kernel does not announce changes of: the machine's sysctls, endpoints, limits.
+    pub(super) fn observe_unannounced(&self, desired: &KernelState) -> Result<Observed, HostError> {
+        let machine = desired.sysctls.iter();
+        let machine = machine.filter(|sysctl| sysctl.lifetime == Lifetime::Machine);
+        let names = machine.map(|sysctl| sysctl.name.as_str());
+        self.observe_mptcp(names, |address| lies_in(&desired.ours, address))
+    }
+
+    fn observe_mptcp<'n>(
+        &self,
+        sysctls: impl Iterator<Item = &'n str>,
+        is_ours: impl Fn(IpAddr) -> bool,
+    ) -> Result<Observed, HostError> {
+        let endpoints = self
+            .netlink
+            .endpoints()
+            .map_err(HostError::object("MPTCP endpoints"))?;
+        let limits = self
+            .netlink
+            .limits()
+            .map_err(HostError::object("MPTCP limits"))?;
+        let value = |name: &str| Some((name.to_owned(), super::sysctl::read(name).ok()?));
+        Ok(Observed {
+            sysctls: sysctls.filter_map(value).collect(),
+            endpoints: endpoints
+                .into_iter()
+                .filter(|endpoint| is_ours(endpoint.address))
+                .collect(),
+            limits: Some(limits),
+            ..Observed::default()
         })
     }
 }

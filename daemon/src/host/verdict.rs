@@ -36,6 +36,34 @@ pub(super) enum Step {
     RestoreLimits(Limits),
 }
 
+/// What a step is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Object {
+    Sysctl,
+    Guard,
+    Address,
+    Route,
+    Rule,
+    Limits,
+    Endpoint,
+    Device,
+}
+
+impl Change {
+    pub fn object(&self) -> Object {
+        match &self.0 {
+            Step::SetSysctl { .. } | Step::RestoreSysctl { .. } => Object::Sysctl,
+            Step::LoadGuard(_) | Step::UnloadGuard => Object::Guard,
+            Step::AddAddress(_) | Step::RemoveAddress(_) => Object::Address,
+            Step::AddRoute(_) | Step::ReplaceRoute(_) | Step::RemoveRoute(_) => Object::Route,
+            Step::AddRule(_) | Step::RemoveRule(_) => Object::Rule,
+            Step::RaiseLimits(_) | Step::RestoreLimits(_) => Object::Limits,
+            Step::AddEndpoint(_) | Step::RemoveEndpoint(_) => Object::Endpoint,
+            Step::RemoveDevice(_) => Object::Device,
+        }
+    }
+}
+
 pub(super) fn changes(desired: &KernelState, observed: &Observed) -> Vec<Change> {
     let mut steps = Vec::new();
     sysctls(desired, observed, &mut steps);
@@ -50,6 +78,14 @@ pub(super) fn changes(desired: &KernelState, observed: &Observed) -> Vec<Change>
         steps.push(Step::UnloadGuard);
     }
     steps.into_iter().map(Change).collect()
+}
+
+/// Of what the kernel does not announce, something is not as planned.
+pub(super) fn is_disturbed(desired: &KernelState, observed: &Observed) -> bool {
+    let mut steps = Vec::new();
+    sysctls(desired, observed, &mut steps);
+    endpoints(desired, observed, &mut steps);
+    !steps.is_empty() || raised(desired, observed).is_some()
 }
 
 fn sysctls(desired: &KernelState, observed: &Observed, steps: &mut Vec<Step>) {

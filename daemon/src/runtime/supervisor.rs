@@ -17,7 +17,7 @@ use crate::healing::Paths as Healed;
 use crate::host::Host;
 use crate::host::path_manager::Event;
 use crate::names::{PathId, PathNumber, PublicKey, SiteId};
-use crate::plan::{PathAddresses, PathUse};
+use crate::plan::{KernelState, PathAddresses, PathUse};
 use crate::site::{Action, Obstacle, PathFacts, Site, Traffic};
 
 use super::clock;
@@ -28,6 +28,7 @@ use super::lane::Lane;
 use super::links::Links;
 use super::paths::Paths;
 use super::receiver::{Control, Shared};
+use super::repairs::Repairs;
 use super::signals::{Heard, Signals};
 
 pub use reload::ReloadError;
@@ -38,10 +39,7 @@ const LOOK: Duration = Duration::from_millis(100);
 /// there is always one.
 const GATHER: Duration = Duration::from_millis(5);
 const SECOND: Duration = Duration::from_secs(1);
-/// Changes in the kernel are awaited this long together before they are looked at.
-const SETTLE: Duration = Duration::from_millis(100);
-/// The kernel does not announce changes of MPTCP endpoints, limits and sysctls: it is looked at
-/// this often, whatever was heard.
+/// Everything is looked at this often, whatever was heard.
 const PATROL: Duration = Duration::from_secs(10);
 /// A path that is not up has its endpoint looked up again this often.
 const RESOLVE: Duration = Duration::from_secs(5);
@@ -88,7 +86,9 @@ pub struct Supervisor {
     site_paths: BTreeMap<SiteId, PathNumber>,
     /// Somebody may have changed the kernel since.
     stale: bool,
-    warnings: Vec<String>,
+    /// What the kernel was last made to be.
+    desired: KernelState,
+    repairs: Repairs,
     due: Due,
 }
 
@@ -121,7 +121,8 @@ impl Supervisor {
             planned: BTreeMap::new(),
             site_paths: BTreeMap::new(),
             stale: true,
-            warnings: Vec::new(),
+            desired: KernelState::default(),
+            repairs: Repairs::default(),
             due: Due {
                 traffic: now,
                 second: now,
@@ -153,9 +154,8 @@ impl Supervisor {
                         wake = clock::now();
                     }
                     Heard::KernelChanged => {
-                        let soon = clock::now() + SETTLE;
-                        self.due.look_at_kernel = self.due.look_at_kernel.min(soon);
-                        wake = wake.min(soon);
+                        self.look_soon(clock::now());
+                        wake = wake.min(self.due.look_at_kernel);
                     }
                 },
                 Some(control) = control.recv() => {
@@ -198,6 +198,7 @@ impl Supervisor {
         if self.due.second <= now {
             self.due.second = now + SECOND;
             self.shared.identity.tick();
+            self.look_at_unannounced(now);
         }
         while let Some(action) = self.site.poll_action(now) {
             self.carry_out(&action);
@@ -362,9 +363,11 @@ impl Supervisor {
             (path, facts(lane, count))
         });
         let strangers = self.shared.strangers.load(Relaxed);
-        let warnings = self.warnings.clone();
+        let mut warnings = self.desired.warnings.clone();
+        warnings.extend(self.repairs.warnings(clock::now()));
         let mut status = self.site.status(&facts.collect(), warnings, strangers);
         self.healer.tell(&mut status.site);
+        status.site.repairs = self.repairs.totals();
         status
     }
 }

@@ -46,6 +46,7 @@ impl Site {
             strangers,
             path_manager: String::new(),
             healing: HealingStatus::default(),
+            repairs: BTreeMap::new(),
         };
         let peers = self
             .view

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::host::{Change, Object, Report};
 use crate::names::PathId;
-use crate::plan::{self, PathUse};
+use crate::plan::{self, KernelState, PathUse};
 use crate::site::Obstacle;
 
 use super::super::clock;
@@ -34,8 +35,11 @@ impl Supervisor {
             }
         };
         for (path, result) in &tuns {
-            if let Err(error) = result {
-                tracing::error!(%path, %error, "no TUN");
+            match result {
+                Ok(()) => self
+                    .repairs
+                    .handle([Object::Device].into_iter(), clock::now()),
+                Err(error) => tracing::error!(%path, %error, "no TUN"),
             }
         }
         self.look_at_links();
@@ -83,10 +87,13 @@ impl Supervisor {
         let desired =
             plan::desired(self.site.view(), &uses, &site_paths).managed_by(self.healer.manager());
         match self.host.reconcile(&desired) {
-            Ok(report) => say(&report),
+            Ok(report) => {
+                say(&report);
+                self.count_repairs(&report, &desired, now);
+            }
             Err(error) => tracing::error!(%error, "the kernel cannot be brought in order"),
         }
-        self.warnings = desired.warnings;
+        self.desired = desired;
         if self.planned != uses {
             let live = uses.iter().filter(|(_, usage)| **usage == PathUse::Live);
             self.live = live.map(|(path, _)| *path).collect();
@@ -94,6 +101,35 @@ impl Supervisor {
         }
         (self.planned, self.site_paths) = (uses, site_paths);
         self.stale = false;
+    }
+
+    /// What was changed though nothing else is wanted than before, somebody had undone.
+    fn count_repairs(&mut self, report: &Report, desired: &KernelState, now: Instant) {
+        if *desired != self.desired {
+            return;
+        }
+        let objects = report.changes.iter().map(Change::object);
+        let before = self.repairs.warnings(now).len();
+        self.repairs.handle(objects, now);
+        let warnings = self.repairs.warnings(now);
+        for warning in warnings.iter().skip(before) {
+            tracing::warn!("{warning}");
+        }
+    }
+
+    /// The kernel does not announce everything that somebody may change.
+    pub(super) fn look_at_unannounced(&mut self, now: Instant) {
+        match self.host.is_disturbed(&self.desired) {
+            Ok(false) => {}
+            Ok(true) => self.look_soon(now),
+            Err(error) => tracing::debug!(%error, "the kernel's MPTCP state cannot be read"),
+        }
+    }
+
+    /// Somebody changed something; more may come.
+    pub(super) fn look_soon(&mut self, now: Instant) {
+        let soon = now + self.repairs.settle(now);
+        self.due.look_at_kernel = self.due.look_at_kernel.min(soon);
     }
 
     /// One line of the operator's story.
