@@ -1,7 +1,11 @@
 //! Other software deletes what is ours, and adds what harms, in the middle of a transfer: it is put
 //! right within a second, counted, and not fought over.
 
-#![allow(clippy::unwrap_used, reason = "a test: what is missing shall fail it")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test: what is missing shall fail it, and time passes by itself"
+)]
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

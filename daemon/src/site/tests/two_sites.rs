@@ -307,3 +307,45 @@ fn a_round_trip_that_hovers_between_two_classes_does_not_make_the_site_route_fla
     println!("{moves} moves of the site route in {DAYS} days");
     assert!(moves <= 8 * usize::try_from(DAYS).unwrap());
 }
+
+/// A linear congruential generator (Knuth, MMIX): the same seed, the same month.
+fn roll(seed: &mut u64, sides: u64) -> u64 {
+    *seed = seed
+        .wrapping_mul(6_364_136_223_846_793_005)
+        .wrapping_add(1_442_695_040_888_963_407);
+    (*seed >> 33) % sides
+}
+
+/// Every hour some path dies, in one direction or both, and another returns.
+#[test]
+fn in_thirty_days_of_outages_both_ends_always_agree_on_a_path_that_lives() {
+    let mut world = World::new(&[20, 60, 120]);
+    world.busy = false;
+    let (mut seed, mut outages) = (7, 0);
+    for hour in 0..30 * 24 {
+        for path in 0..3 {
+            let cut = match roll(&mut seed, 8) {
+                0 => [true; 2],
+                1 => [true, false],
+                _ => [false; 2],
+            };
+            outages += u32::from(cut[0]);
+            world.wires[path].cut = cut;
+        }
+        world.busy = roll(&mut seed, 12) == 0;
+        world.run(SECOND * 30);
+        world.busy = false;
+        world.run(SECOND * 3570);
+        let alive: Vec<_> = (0..3).filter(|path| !world.wires[*path].cut[0]).collect();
+        let chosen = world.site_paths();
+        let expected = alive.len();
+        assert_eq!([world.live(0), world.live(1)], [expected; 2], "hour {hour}");
+        assert_eq!(chosen[0], chosen[1], "hour {hour}");
+        let lives = alive.iter().any(|path| path + 1 == usize::from(chosen[0]));
+        assert!(lives || alive.is_empty(), "hour {hour}: {chosen:?}");
+    }
+    println!(
+        "{outages} outages, {} moves of the site route",
+        world.moves[0].len()
+    );
+}
