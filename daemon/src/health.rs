@@ -46,7 +46,7 @@ const ADOPTED: Duration = Duration::from_secs(3);
 /// A stamp that is older than the newest one by less was overtaken on the way; by more, it is of
 /// a far end that was started anew.
 const OVERTAKEN_US: u64 = 3_000_000;
-/// A path that is down is probed often for so long.
+/// A path that is down, or dead in one direction, is probed often for so long.
 const HOPEFUL: Duration = Duration::from_secs(60);
 /// Loss in a probe is given in so many parts.
 const LOSS_PARTS: f64 = 254.0;
@@ -401,9 +401,9 @@ impl Health {
             State::Up if urgent => BUSY_INTERVAL,
             State::Up => IDLE_INTERVAL,
             State::Init if self.recovery.is_holding() => PATIENT_INTERVAL,
-            State::Init => BUSY_INTERVAL,
+            State::Init if self.age(now) < HOPEFUL => BUSY_INTERVAL,
             State::Down(_) if self.age(now) < HOPEFUL => DOWN_INTERVAL,
-            State::Down(_) | State::AdminDown => PATIENT_INTERVAL,
+            State::Init | State::Down(_) | State::AdminDown => PATIENT_INTERVAL,
         }
     }
 
