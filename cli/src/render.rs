@@ -126,7 +126,7 @@ pub(crate) fn path(peer: &str, path: &PathStatus, style: Style) -> String {
         ("path", format!("{} to {peer}", path.path)),
         ("state", style.paint(word(path.state), tone(path.state))),
         ("since", since(path)),
-        ("why", or_dash(path.reason.as_ref())),
+        ("why", or_dash(why(path))),
         ("link", format!("{} → {}", path.link, path.remote_link)),
         ("endpoint", or_dash(path.endpoint.as_ref())),
         ("carrier", path.carrier.clone()),
@@ -203,7 +203,7 @@ fn row(path: &PathStatus) -> Vec<Cell> {
         bytes(path.tx_bytes).into(),
         bytes(path.rx_bytes).into(),
         age(path.last_handshake_s).into(),
-        Cell::new(path.reason.clone().unwrap_or_default(), tone(path.state)),
+        Cell::new(why(path).cloned().unwrap_or_default(), tone(path.state)),
     ]
 }
 
@@ -246,3 +246,8 @@ fn join(addresses: [&Option<String>; 2]) -> String {
 
 #[cfg(test)]
 mod tests;
+
+/// Why it is not up, or not used though it is.
+fn why(path: &PathStatus) -> Option<&String> {
+    path.reason.as_ref().or(path.reserve.as_ref())
+}

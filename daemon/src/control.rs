@@ -111,6 +111,9 @@ pub struct PathStatus {
     /// Seconds for which it is still held back, though it answers; `null` when it is not.
     #[serde(default)]
     pub held_up_s: Option<u64>,
+    /// Why connections leave it aside though it is up; `null` when they use it.
+    #[serde(default)]
+    pub reserve: Option<String>,
     /// It carries the site addresses now, and plain TCP and UDP with them.
     #[serde(default)]
     pub site_path: bool,

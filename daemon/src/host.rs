@@ -21,6 +21,7 @@ mod netlink;
 mod nft;
 mod observe;
 pub mod path_manager;
+mod progress;
 mod route;
 mod rule;
 pub mod subflows;

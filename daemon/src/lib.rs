@@ -15,12 +15,13 @@
 //! | [`host`] | the kernel's state: observe, verdict, apply, watch | plan, sys, names |
 //! | [`sys`] | the only `unsafe`: system calls without a library | – |
 //! | **below: no I/O, no clock, no async** | | |
-//! | [`site`] | the deciding machine, one per daemon | config, change, plan, health, mtu, packet, control, names |
+//! | [`site`] | the deciding machine, one per daemon | config, change, plan, harm, health, mtu, packet, control, names |
 //! | [`tunnel`] | the data-plane machine, one per path | noise, packet, names |
 //! | [`noise`] | the seam to boringtun | names |
 //! | [`plan`] | configuration + live paths → the kernel state we want | config, names |
 //! | [`change`] | what a new fleet file means for a running daemon | config, names |
 //! | [`healing`] | one subflow per live path for every open connection | plan, names |
+//! | [`harm`] | whether a path's use lowers the total | names |
 //! | [`health`] | one path's state machine | packet, names |
 //! | [`mtu`] | the largest packet that a path carries | – |
 //! | [`packet`] | IP, WireGuard and probe bytes ↔ types; batches | names |
@@ -39,6 +40,7 @@ pub mod carrier;
 pub mod change;
 pub mod config;
 pub mod control;
+pub mod harm;
 pub mod healing;
 pub mod health;
 pub mod host;

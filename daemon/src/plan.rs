@@ -29,7 +29,7 @@ use crate::names::{InterfaceName, PathId, PathNumber, SiteId};
 pub use guard::Guard;
 pub use path_addresses::PathAddresses;
 pub use routes::{RouteKey, Target};
-pub use subflow::{Join, Subflow};
+pub use subflow::{Join, Progress, Subflow};
 pub use sysctls::{Lifetime, PATH_MANAGER, Sysctl, SysctlValue, of_device};
 
 /// Marks our addresses, routes and rules (`/etc/iproute2/rt_protos` leaves it free).

@@ -17,6 +17,7 @@ use std::time::Instant;
 use crate::change::{Changes, Fate};
 use crate::config::View;
 use crate::control::AdminState;
+use crate::harm::Condition;
 use crate::names::{PathId, PathNumber, SiteId};
 use crate::plan::PathUse;
 
@@ -182,6 +183,20 @@ impl Site {
             .iter()
             .map(|(path, entry)| (*path, entry.path_use()))
             .collect()
+    }
+
+    /// How the live paths to each peer are.
+    pub fn conditions(&self) -> BTreeMap<SiteId, Vec<Condition>> {
+        let mut found: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for (path, entry) in self.paths.iter().filter(|(_, entry)| entry.is_live()) {
+            let health = entry.health();
+            found.entry(path.peer).or_default().push(Condition {
+                path: path.number,
+                round_trip: health.shortest_round_trip(),
+                loss: health.loss_there().or(health.loss()).unwrap_or(0.0),
+            });
+        }
+        found
     }
 
     /// Why a path is not up; `None` when it is.

@@ -26,7 +26,7 @@ pub struct Isp {
 }
 
 impl Isp {
-    pub fn new(rate: u64, round_trip_ms: u64) -> Self {
+    pub const fn new(rate: u64, round_trip_ms: u64) -> Self {
         Self {
             rate,
             round_trip: Duration::from_millis(round_trip_ms),

@@ -28,6 +28,7 @@ fn a_path(number: u8, link: &str) -> PathStatus {
         since_s: 7322,
         flaps: 3,
         held_up_s: None,
+        reserve: None,
         site_path: number == 1,
         mtu: 1420,
         last_handshake_s: Some(61),

@@ -177,6 +177,7 @@ fn a_path(number: u8, link: &str) -> PathStatus {
         since_s: 60,
         flaps: 0,
         held_up_s: None,
+        reserve: None,
         site_path: number == 1,
         mtu: 1420,
         last_handshake_s: Some(5),

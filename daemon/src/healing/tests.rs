@@ -68,6 +68,7 @@ impl Machine {
     fn add(&mut self, token: u32, source: IpAddr, destination: IpAddr, opened_here: bool) {
         self.port += 1;
         self.subflows.push(Subflow {
+            backup: false,
             token,
             source,
             source_port: self.port,

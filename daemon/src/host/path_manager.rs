@@ -16,12 +16,16 @@ use super::netlink::Netlink;
 use super::{Host, HostError};
 
 const GROUP: &str = "mptcp_pm_events";
+const SET_FLAGS: u8 = 7;
 const SUBFLOW_CREATE: u8 = 10;
 
 const ATTR_TOKEN: u16 = 4;
 const ATTR_ADDR_REMOTE: u16 = 6;
 const ADDR_ID: u16 = 2;
 const ADDR_PORT: u16 = 5;
+const ADDR_FLAGS: u16 = 6;
+/// MPTCP_PM_ADDR_FLAG_BACKUP.
+const FLAG_BACKUP: u32 = 1 << 2;
 
 const ESTABLISHED: u8 = 2;
 const CLOSED: u8 = 3;
@@ -81,6 +85,27 @@ impl Host {
         ];
         self.netlink
             .pm(SUBFLOW_CREATE, attributes, NLM_F_ACK)
+            .map(|_| ())
+    }
+}
+
+impl Host {
+    /// Asks both ends to use a subflow only when no other one can be used; or again like the
+    /// others.
+    pub fn set_backup(&self, subflow: &Subflow, backup: bool) -> io::Result<()> {
+        let flags = if backup { FLAG_BACKUP } else { 0 };
+        let mut ours = address_attributes(subflow.source);
+        ours.push(DefaultNla::new(ADDR_FLAGS, flags.to_ne_bytes().to_vec()));
+        let mut theirs = address_attributes(subflow.destination);
+        let port = subflow.destination_port.to_ne_bytes().to_vec();
+        theirs.push(DefaultNla::new(ADDR_PORT, port));
+        let attributes = vec![
+            DefaultNla::new(ATTR_TOKEN, subflow.token.to_ne_bytes().to_vec()),
+            nest(ATTR_ADDR, &ours),
+            nest(ATTR_ADDR_REMOTE, &theirs),
+        ];
+        self.netlink
+            .pm(SET_FLAGS, attributes, NLM_F_ACK)
             .map(|_| ())
     }
 }
@@ -154,6 +179,7 @@ fn event(bytes: &[u8]) -> Option<Event> {
                 opened_here: of(EVENT_SERVER_SIDE).is_none_or(|side| side == [0]),
                 established: true,
                 takes_joins: true,
+                backup: false,
                 bytes_acked: 0,
                 bytes_received: 0,
             }))

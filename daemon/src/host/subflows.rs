@@ -30,6 +30,8 @@ const TOKEN_LOCAL: u16 = 2;
 const FLAGS: u16 = 8;
 /// MPTCP_SUBFLOW_FLAG_MCAP_LOC and _JOIN_LOC (linux/mptcp.h).
 const OPENED_HERE: u32 = 1 << 1 | 1 << 3;
+/// MPTCP_SUBFLOW_FLAG_BKUP_LOC.
+const BACKUP_HERE: u32 = 1 << 5;
 /// MPTCP_SUBFLOW_FLAG_FULLY_ESTABLISHED.
 const FULLY_ESTABLISHED: u32 = 1 << 6;
 const ESTABLISHED: u8 = 1;
@@ -184,6 +186,7 @@ fn subflow(response: &InetResponse) -> Option<Subflow> {
         destination_port: id.destination_port,
         opened_here: flags & OPENED_HERE != 0,
         takes_joins: flags & FULLY_ESTABLISHED != 0,
+        backup: flags & BACKUP_HERE != 0,
         established: response.header.state == ESTABLISHED,
         bytes_acked: counter(info, BYTES_ACKED),
         bytes_received: counter(info, BYTES_RECEIVED),

@@ -69,6 +69,13 @@ impl PathAddresses {
         Some((ends.own, if first { 0 } else { number.value() }))
     }
 
+    /// A connection with that far end is one to the path's peer.
+    pub fn reaches(&self, destination: IpAddr) -> bool {
+        let of_peer = |ends: &Ends| destination == ends.theirs || destination == ends.their_site;
+        let mut subnets = self.subnets.iter();
+        self.ends.iter().any(of_peer) || subnets.any(|network| network.contains(destination))
+    }
+
     /// We opened it (A_k → P_1 or a host behind it), or the peer did (A_1 ← P_k).
     pub fn carries(&self, source: IpAddr, destination: IpAddr) -> bool {
         let behind = || {

@@ -17,9 +17,23 @@ pub struct Subflow {
     pub established: bool,
     /// The connection takes further subflows (RFC 8684 section 3.2).
     pub takes_joins: bool,
+    /// This end asked to have it used only when no other one can be (RFC 8684 section 3.3.8).
+    pub backup: bool,
     /// TCP payload bytes that the far end acknowledged, and that it sent.
     pub bytes_acked: u64,
     pub bytes_received: u64,
+}
+
+/// How far one connection has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    pub token: u32,
+    pub source: IpAddr,
+    pub destination: IpAddr,
+    /// Bytes of the program's that the far end has acknowledged, each counted once.
+    pub acked: u64,
+    /// Bytes of the program's that are not acknowledged.
+    pub outstanding: u64,
 }
 
 /// What to tell the kernel to open.

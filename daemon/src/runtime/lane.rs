@@ -5,6 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use arc_swap::ArcSwap;
 use nix::errno::Errno;
@@ -65,6 +66,12 @@ impl Lane {
             tun,
             sockets: ArcSwap::default(),
         }
+    }
+
+    /// The user's bytes in both directions since the lane was made.
+    pub fn data_bytes(&self) -> u64 {
+        let counters = &self.tunnel.counters;
+        counters.tx_bytes.load(Relaxed) + counters.rx_bytes.load(Relaxed)
     }
 
     /// Sends one datagram to where the far end is now.

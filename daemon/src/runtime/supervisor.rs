@@ -1,6 +1,7 @@
 //! The daemon's one asynchronous task: feeds the site machine, carries out what it asks for, and
 //! keeps the kernel as the plan says.
 
+mod harm;
 mod kernel;
 mod reload;
 
@@ -31,6 +32,7 @@ use super::receiver::{Control, Shared};
 use super::repairs::Repairs;
 use super::signals::{Heard, Signals};
 
+use harm::Reserve;
 pub use reload::ReloadError;
 
 /// How often traffic is looked at, and boringtun's timers are served.
@@ -39,6 +41,8 @@ const LOOK: Duration = Duration::from_millis(100);
 /// there is always one.
 const GATHER: Duration = Duration::from_millis(5);
 const SECOND: Duration = Duration::from_secs(1);
+/// Whether all connections together would be faster without a path is measured this often.
+const HARM: Duration = Duration::from_millis(250);
 /// Everything is looked at this often, whatever was heard.
 const PATROL: Duration = Duration::from_secs(10);
 /// A path that is not up has its endpoint looked up again this often.
@@ -89,6 +93,7 @@ pub struct Supervisor {
     /// What the kernel was last made to be.
     desired: KernelState,
     repairs: Repairs,
+    reserve: Reserve,
     due: Due,
 }
 
@@ -99,6 +104,7 @@ struct Due {
     second: Instant,
     resolve: Instant,
     look_at_kernel: Instant,
+    look_at_harm: Instant,
 }
 
 impl Supervisor {
@@ -123,11 +129,13 @@ impl Supervisor {
             stale: true,
             desired: KernelState::default(),
             repairs: Repairs::default(),
+            reserve: Reserve::default(),
             due: Due {
                 traffic: now,
                 second: now,
                 resolve: now,
                 look_at_kernel: now,
+                look_at_harm: now,
             },
         }
     }
@@ -191,6 +199,10 @@ impl Supervisor {
             self.due.look_at_kernel = now + PATROL;
             self.look_at_kernel();
         }
+        if self.due.look_at_harm <= now {
+            self.due.look_at_harm = now + HARM;
+            self.look_at_harm(now);
+        }
         if self.due.resolve <= now {
             self.due.resolve = now + RESOLVE;
             self.resolve();
@@ -235,7 +247,7 @@ impl Supervisor {
             let counters = &lane.tunnel.counters;
             let traffic = Traffic {
                 heard: counters.heard.load(Relaxed),
-                data_bytes: counters.tx_bytes.load(Relaxed) + counters.rx_bytes.load(Relaxed),
+                data_bytes: lane.data_bytes(),
                 session: lane.tunnel.is_established(),
                 refused: counters.refused.load(Relaxed),
                 mtu: lane.tunnel.mtu(),
@@ -368,6 +380,7 @@ impl Supervisor {
         let mut status = self.site.status(&facts.collect(), warnings, strangers);
         self.healer.tell(&mut status.site);
         status.site.repairs = self.repairs.totals();
+        self.tell_reserve(&mut status);
         status
     }
 }

@@ -115,6 +115,7 @@ impl Site {
             since_s: health.age(self.now).as_secs(),
             flaps: health.flaps(),
             held_up_s: health.held_for(self.now).map(|left| left.as_secs().max(1)),
+            reserve: None,
             site_path: site_path == Some(number),
             mtu: facts.mtu,
             last_handshake_s: facts.last_handshake.map(|age| age.as_secs()),

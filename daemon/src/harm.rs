@@ -1,0 +1,302 @@
+//! Do no harm: a path whose use makes the whole slower is put in reserve, and tried again later.
+//!
+//! MPTCP's sender fills a slow path's queue with bytes that the far end's program waits for, and
+//! its buffer with what may not be forgotten until they arrive: the fast path stands still
+//! meanwhile. Whether it does is not guessed but measured, by the bytes of all connections to a
+//! peer that were acknowledged (each counted once), on the connections of the user themselves:
+//! ```text
+//!  Quiet ⇄ Busy ── a suspect ──> Without ── clearly more ──> With ── clearly less ──> sentence
+//!            ^                      │ no more                  │ not less                 │
+//!            └──────────────────────┴── acquitted ─────────────┘ <──── its time is over ──┘
+//! ```
+//! A suspect is a path that is much slower or more lossy than the best one. One that is acquitted
+//! is not tried again soon. One at a time, never the last path. A pure machine, time is an
+//! argument; one for each peer.
+
+mod meter;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use crate::names::PathNumber;
+use meter::Meter;
+
+/// Less than this is no load by which paths could be judged: 0.5 Mbit/s.
+const BUSY: f64 = 62_500.0;
+/// What came of a change is not looked at before.
+const SETTLES: Duration = Duration::from_millis(500);
+/// Before the first trial, and to measure the whole as it is.
+const PATIENCE: Duration = Duration::from_millis(2500);
+const MEASURED: Duration = Duration::from_secs(2);
+/// A path that does no harm is back in use after this.
+const GLANCE: Duration = Duration::from_millis(1500);
+const TRIAL: Duration = Duration::from_millis(3500);
+/// Rates differ by chance; so much is more than chance.
+const MORE: f64 = 1.05;
+const LESS: f64 = 0.95;
+/// Nobody needs to measure longer.
+const MUCH_LESS: f64 = 0.7;
+const FIRST_SENTENCE: Duration = Duration::from_secs(120);
+const FIRST_ACQUITTAL: Duration = Duration::from_secs(300);
+const LONGEST: Duration = Duration::from_secs(3600);
+/// Lost probes of a path that is not suspected for it.
+const LOSS: f64 = 0.01;
+/// A round trip that is not suspicious however short the best one is.
+const NEAR: Duration = Duration::from_millis(30);
+
+/// A live path as it is now.
+#[derive(Clone, Copy, Debug)]
+pub struct Condition {
+    pub path: PathNumber,
+    pub round_trip: Option<Duration>,
+    /// Share of probes lost lately, the worse direction's.
+    pub loss: f64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum State {
+    Quiet,
+    Busy {
+        since: Instant,
+    },
+    /// The path is in reserve, to see what the others carry.
+    Without {
+        path: PathNumber,
+        since: Instant,
+        with: f64,
+    },
+    /// It is used again, to see whether it was that.
+    With {
+        path: PathNumber,
+        since: Instant,
+        without: f64,
+    },
+}
+
+/// In reserve until then.
+#[derive(Clone, Copy, Debug)]
+struct Sentence {
+    until: Instant,
+    wait: Duration,
+    /// Bytes per second.
+    with: f64,
+    without: f64,
+}
+
+/// Not suspected until then, unless it gets worse than it was.
+#[derive(Clone, Copy, Debug)]
+struct Acquittal {
+    until: Instant,
+    wait: Duration,
+    round_trip: Option<Duration>,
+    loss: f64,
+}
+
+#[derive(Debug)]
+pub struct Harm {
+    state: State,
+    meter: Meter,
+    sentences: BTreeMap<PathNumber, Sentence>,
+    acquittals: BTreeMap<PathNumber, Acquittal>,
+}
+
+impl Default for Harm {
+    fn default() -> Self {
+        Self {
+            state: State::Quiet,
+            meter: Meter::default(),
+            sentences: BTreeMap::new(),
+            acquittals: BTreeMap::new(),
+        }
+    }
+}
+
+impl Harm {
+    /// To be called a few times a second. `acked`: bytes that the peer acknowledged since the
+    /// last call; `paths`: those that are live.
+    pub fn handle_look(&mut self, acked: u64, paths: &[Condition], now: Instant) {
+        self.meter.add(acked, now);
+        let live = |path: &PathNumber| paths.iter().any(|one| one.path == *path);
+        self.state = self.next(paths, now);
+        if let State::Without { path, .. } | State::With { path, .. } = self.state
+            && (!live(&path) || paths.len() < 2)
+        {
+            self.state = State::Quiet;
+        }
+        // Never the last one: what is in reserve is better than nothing.
+        let reserve = self.reserve();
+        if !paths.is_empty() && paths.iter().all(|one| reserve.contains(&one.path)) {
+            self.sentences.clear();
+            self.state = State::Quiet;
+        }
+    }
+
+    /// The paths that connections shall use only when no other one can be used.
+    pub fn reserve(&self) -> BTreeSet<PathNumber> {
+        let mut reserve: BTreeSet<_> = self.sentences.keys().copied().collect();
+        match self.state {
+            State::Quiet | State::Busy { .. } => {}
+            State::Without { path, .. } => drop(reserve.insert(path)),
+            State::With { path, .. } => drop(reserve.remove(&path)),
+        }
+        reserve
+    }
+
+    /// Why a path is in reserve, in words that an administrator can act on.
+    pub fn reason(&self, path: PathNumber, now: Instant) -> Option<String> {
+        let mbit = |rate: f64| rate * 8.0 / 1e6;
+        match (self.state, self.sentences.get(&path)) {
+            (State::Without { path: tried, .. }, _) if tried == path => {
+                Some("in reserve for seconds, to see whether all are faster without it".to_owned())
+            }
+            (State::With { path: tried, .. }, _) if tried == path => None,
+            (_, Some(sentence)) => {
+                let left = sentence.until.saturating_duration_since(now).as_secs();
+                let (with, without) = (mbit(sentence.with), mbit(sentence.without));
+                Some(format!(
+                    "in reserve: with it all paths together moved {with:.1} Mbit/s, without it \
+                     {without:.1}; tried again in {left} s, under load"
+                ))
+            }
+            (State::Quiet | State::Busy { .. }, None)
+            | (State::Without { .. } | State::With { .. }, None) => None,
+        }
+    }
+
+    fn next(&mut self, paths: &[Condition], now: Instant) -> State {
+        let busy = self.meter.rate(now - SETTLES * 2, now) >= BUSY;
+        let since = |at: Instant| now.saturating_duration_since(at);
+        match self.state {
+            _ if !busy => State::Quiet,
+            State::Quiet => State::Busy { since: now },
+            State::Busy { since: at } if since(at) < PATIENCE => self.state,
+            State::Busy { .. } => self.begin_trial(paths, now),
+            State::Without { since: at, .. } if since(at) < GLANCE => self.state,
+            State::Without {
+                path,
+                since: at,
+                with,
+            } => {
+                let without = self.meter.rate(at + SETTLES, now);
+                if without < with * MORE {
+                    self.acquit(path, paths, now)
+                } else if since(at) < TRIAL {
+                    self.state
+                } else {
+                    State::With {
+                        path,
+                        since: now,
+                        without,
+                    }
+                }
+            }
+            State::With { since: at, .. } if since(at) < GLANCE => self.state,
+            State::With {
+                path,
+                since: at,
+                without,
+            } => {
+                let with = self.meter.rate(at + SETTLES * 2, now);
+                if since(at) < TRIAL && with >= without * MUCH_LESS {
+                    self.state
+                } else if with < without * LESS {
+                    self.sentence(path, with, without, now)
+                } else {
+                    self.acquit(path, paths, now)
+                }
+            }
+        }
+    }
+
+    /// One whose time is over first, then the worst suspect.
+    fn begin_trial(&self, paths: &[Condition], now: Instant) -> State {
+        let rate = self.meter.rate(now - MEASURED, now);
+        let served = |path: &&Condition| {
+            let sentence = self.sentences.get(&path.path);
+            sentence.is_some_and(|sentence| sentence.until <= now)
+        };
+        if let Some(path) = paths.iter().find(served) {
+            return State::With {
+                path: path.path,
+                since: now,
+                without: rate,
+            };
+        }
+        let used = || {
+            paths
+                .iter()
+                .filter(|one| !self.sentences.contains_key(&one.path))
+        };
+        let suspects = used().filter(|one| self.is_suspect(one, used(), now));
+        let worst = suspects.max_by(|a, b| {
+            let by_loss = a.loss.total_cmp(&b.loss);
+            by_loss.then(a.round_trip.cmp(&b.round_trip))
+        });
+        match worst.filter(|_| used().count() > 1) {
+            Some(worst) => State::Without {
+                path: worst.path,
+                since: now,
+                with: rate,
+            },
+            None => self.state,
+        }
+    }
+
+    fn is_suspect<'p>(
+        &self,
+        path: &Condition,
+        used: impl Iterator<Item = &'p Condition>,
+        now: Instant,
+    ) -> bool {
+        let best = used
+            .filter_map(|one| one.round_trip)
+            .min()
+            .unwrap_or_default();
+        let far = path.round_trip.is_some_and(|time| time >= best * 2 + NEAR);
+        let acquitted = self.acquittals.get(&path.path).is_some_and(|acquittal| {
+            let slower = path.round_trip > acquittal.round_trip.map(|time| time * 2 + NEAR);
+            let worse = path.loss > acquittal.loss * 3.0 + LOSS;
+            now < acquittal.until && !slower && !worse
+        });
+        (far || path.loss >= LOSS) && !acquitted
+    }
+
+    fn acquit(&mut self, path: PathNumber, paths: &[Condition], now: Instant) -> State {
+        let wait = self
+            .acquittals
+            .get(&path)
+            .map(|before| (before.wait * 2).min(LONGEST));
+        let wait = wait.unwrap_or(FIRST_ACQUITTAL);
+        self.sentences.remove(&path);
+        if let Some(one) = paths.iter().find(|one| one.path == path) {
+            let acquittal = Acquittal {
+                until: now + wait,
+                wait,
+                round_trip: one.round_trip,
+                loss: one.loss,
+            };
+            self.acquittals.insert(path, acquittal);
+        }
+        State::Busy { since: now }
+    }
+
+    fn sentence(&mut self, path: PathNumber, with: f64, without: f64, now: Instant) -> State {
+        let wait = self
+            .sentences
+            .get(&path)
+            .map(|before| (before.wait * 2).min(LONGEST));
+        let wait = wait.unwrap_or(FIRST_SENTENCE);
+        let sentence = Sentence {
+            until: now + wait,
+            wait,
+            with,
+            without,
+        };
+        self.acquittals.remove(&path);
+        self.sentences.insert(path, sentence);
+        State::Busy { since: now }
+    }
+}
+
+#[cfg(test)]
+mod tests;
