@@ -26,6 +26,7 @@ pub mod capture;
 pub mod daemon;
 pub mod enter;
 pub mod folder;
+pub mod held;
 pub mod impairment;
 pub mod internet;
 pub mod laboratory;
@@ -34,6 +35,7 @@ pub mod namespace;
 pub mod outage;
 mod port;
 pub mod programs;
+pub mod second_link;
 pub mod sys;
 pub mod transfer;
 

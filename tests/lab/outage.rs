@@ -133,7 +133,8 @@ impl Seen {
     }
 }
 
-fn longest_stall(timeline: &[u64]) -> Duration {
+/// Of the receiver, whose bytes in each [`BUCKET`] these are.
+pub fn longest_stall(timeline: &[u64]) -> Duration {
     let runs = timeline.split(|bytes| *bytes > 0).map(<[u64]>::len);
     BUCKET * runs.max().unwrap_or(0) as u32
 }

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::time::Duration;
 
+use lab::held::held;
 use lab::laboratory::Site;
 use lab::outage::{by_source, one_per_path, tenths};
 use lab::programs::lab_can_run;
@@ -35,30 +36,6 @@ fn operator(site: &Site, arguments: &[&str]) -> String {
 fn config(site: &Site) -> String {
     let file = site.home.folder.with_file_name("fleet.toml");
     file.display().to_string()
-}
-
-/// What a daemon holds of the machine: descriptors, threads, and lines of kernel state.
-fn held(site: &Site) -> BTreeMap<&'static str, usize> {
-    let pid = site.daemon.as_ref().unwrap().pid();
-    let entries = |folder: &str| {
-        fs::read_dir(format!("/proc/{pid}/{folder}"))
-            .unwrap()
-            .count()
-    };
-    let lines = |command: &str| site.home.namespace.shell(command).lines().count();
-    [
-        ("descriptors", entries("fd")),
-        ("threads", entries("task")),
-        ("addresses", lines("ip -oneline addr")),
-        ("rules", lines("ip rule; ip -6 rule")),
-        (
-            "routes",
-            lines("ip route show table all; ip -6 route show table all"),
-        ),
-        ("endpoints", lines("ip mptcp endpoint")),
-        ("devices", lines("ip -oneline link")),
-    ]
-    .into()
 }
 
 /// How often a test does what it repeats; PATHWEAVE_REPEAT says otherwise.
