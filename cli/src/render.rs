@@ -79,8 +79,14 @@ pub(crate) fn peer(peer: &PeerStatus, style: Style) -> String {
         style.paint(&state, tone),
     );
     let rows: Vec<_> = peer.paths.iter().map(row).collect();
+    let plain = match peer.plain_tcp {
+        0 => String::new(),
+        1 => "1 connection is plain TCP: it uses one path only\n".to_owned(),
+        count => format!("{count} connections are plain TCP: they use one path only\n"),
+    };
     format!("peer {name} (id {})  {addresses}  {state}\n", peer.id)
         + &table(&PATH_COLUMNS, &rows, style)
+        + &plain
 }
 
 pub(crate) fn peer_list(peers: &[PeerStatus], style: Style) -> String {

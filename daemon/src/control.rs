@@ -41,6 +41,10 @@ pub struct SiteStatus {
     /// `address`, `sysctl`, `leak guard`, `interface`, `MPTCP endpoint`, `MPTCP limits`.
     #[serde(default)]
     pub repairs: BTreeMap<String, u64>,
+    /// Connections that fell back to plain TCP and joins that failed since the start, by reason;
+    /// of this machine's whole network namespace.
+    #[serde(default)]
+    pub fallbacks: BTreeMap<String, u64>,
 }
 
 /// What was done for open connections since the start.
@@ -64,6 +68,9 @@ pub struct PeerStatus {
     pub address6: Option<String>,
     /// At least one path is up.
     pub reachable: bool,
+    /// Established connections to it that are plain TCP: over one path only.
+    #[serde(default)]
+    pub plain_tcp: u32,
     pub paths: Vec<PathStatus>,
 }
 

@@ -15,6 +15,7 @@ mod address;
 mod apply;
 pub mod device;
 mod error;
+mod fallback;
 mod journal;
 mod mptcp;
 mod netlink;

@@ -13,6 +13,7 @@ use lab::transfer::{self, Progress, Transfer};
 use lab::{Isp, Lab};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
+use socket2::{Domain, Protocol, Socket, Type};
 
 /// 60 Mbit/s together.
 fn isps() -> Vec<Isp> {
@@ -91,6 +92,45 @@ fn a_connection_whose_paths_were_all_dead_goes_on_when_they_are_back() {
     assert!(
         resumed.is_some_and(|time| time <= Duration::from_secs(10)),
         "it stood still"
+    );
+}
+
+#[test]
+fn a_connection_that_is_plain_tcp_is_counted_with_the_reason() {
+    if !lab_can_run() {
+        return;
+    }
+    let mut lab = Lab::two_sites(&isps()).unwrap();
+    lab.start().unwrap();
+    let (opener, acceptor) = (&lab.sites[0], &lab.sites[1]);
+    let plain = Transfer {
+        mptcp: false,
+        ..Transfer::of(15)
+    };
+    let mut most = 0;
+    transfer::run(&plain, opener, acceptor, |_| {
+        most = most.max(opener.home.status().unwrap().peers[0].plain_tcp);
+    })
+    .unwrap();
+    assert_eq!(most, 1, "connections that were told to be plain TCP");
+    // A program that asks for MPTCP, of one that listens without it.
+    let address = std::net::SocketAddr::new(acceptor.address(Family::V4), 7100);
+    let listening = acceptor
+        .namespace()
+        .enter(move || std::net::TcpListener::bind(address));
+    let opened = opener.namespace().enter(move || {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::MPTCP))?;
+        socket.connect(&address.into())
+    });
+    opened.unwrap();
+    drop(listening);
+    let status = opener.home.status().unwrap();
+    println!("{:?}", status.site.fallbacks);
+    let told = |reason: &String| reason.starts_with("plain TCP");
+    assert!(
+        status.site.fallbacks.keys().any(told),
+        "{:?}",
+        status.site.fallbacks
     );
 }
 

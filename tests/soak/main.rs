@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use anyhow::ensure;
 use clap::Parser;
+use lab::daemon::Daemon;
 use lab::held::{held, resident};
 use lab::outage::{by_source, one_per_path};
 use lab::transfer::{self, Transfer};
@@ -99,7 +100,10 @@ fn main() -> anyhow::Result<()> {
     victim.set(Fault::Removal, true)?;
     victim.set(Fault::Removal, false)?;
     here.home.wait_until_all_up();
-    let before = (held(there), resident(there.daemon.as_ref().unwrap().pid()));
+    let pid = there.daemon.as_ref().map_or(0, Daemon::pid);
+    // Of the victim, whose daemon changes, what it holds in the kernel.
+    let look = || (held(here), held(there), resident(pid));
+    let before = look();
     let mut rain = Rain {
         random: ChaCha8Rng::seed_from_u64(seed),
         open: Vec::new(),
@@ -143,10 +147,11 @@ fn main() -> anyhow::Result<()> {
     );
     ensure!(last == one_per_path(here), "subflows at the end: {last:?}");
     here.home.wait_until_all_up();
-    let after = (held(there), resident(there.daemon.as_ref().unwrap().pid()));
-    println!("the other end held {before:?}, and now {after:?}");
-    ensure!(before.0 == after.0, "something is left behind");
-    ensure!(after.1 < before.1 + 8192, "its memory has grown");
+    let after = look();
+    println!("held at first {before:?}, and now {after:?}");
+    let same = (&before.0, &before.1) == (&after.0, &after.1);
+    ensure!(same, "something is left behind");
+    ensure!(after.2 < before.2 + 8192, "the memory has grown");
     ensure!(lab.cleartext().is_empty(), "cleartext at an ISP");
     println!("intact, one subflow per path, nothing left behind");
     Ok(())

@@ -60,6 +60,7 @@ fn a_status() -> Status {
             path_manager: "userspace".into(),
             healing: Default::default(),
             repairs: Default::default(),
+            fallbacks: Default::default(),
         },
         peers: vec![PeerStatus {
             site: "tainan".to_owned(),
@@ -67,6 +68,7 @@ fn a_status() -> Status {
             address: Some("10.213.2.1".to_owned()),
             address6: Some("fd50:7761:7665:2::1".to_owned()),
             reachable: true,
+            plain_tcp: 0,
             paths: vec![a_path(1, "fiber"), dead, slow],
         }],
     }

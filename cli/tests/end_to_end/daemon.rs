@@ -139,6 +139,7 @@ fn a_status(answer: Answer) -> Status {
             path_manager: "userspace".into(),
             healing: Default::default(),
             repairs: Default::default(),
+            fallbacks: Default::default(),
         },
         peers: vec![PeerStatus {
             site: "tainan".to_owned(),
@@ -146,6 +147,7 @@ fn a_status(answer: Answer) -> Status {
             address: Some("10.213.2.1".to_owned()),
             address6: None,
             reachable: true,
+            plain_tcp: 0,
             paths: vec![a_path(1, "fiber"), second],
         }],
     }

@@ -16,7 +16,7 @@ use netlink_packet_sock_diag::inet::{
 use netlink_packet_sock_diag::{SOCK_DESTROY, SockDiagMessage};
 use nix::errno::Errno;
 
-use crate::names::PathId;
+use crate::names::{PathId, SiteId};
 use crate::plan::PathAddresses;
 pub use crate::plan::Subflow;
 
@@ -81,6 +81,24 @@ impl Host {
             let ends = (subflow.source, subflow.destination);
             if let Some(path) = paths.iter().find(|path| path.carries(ends.0, ends.1)) {
                 *counts.entry(path.path).or_default() += 1;
+            }
+        }
+        Ok(counts)
+    }
+}
+
+impl Host {
+    /// Established connections that are plain TCP, by the peer that they reach.
+    pub fn count_plain(&self, paths: &[PathAddresses]) -> Result<BTreeMap<SiteId, u32>, HostError> {
+        let mut counts = BTreeMap::new();
+        let sockets = dump(&self.netlink.diag).map_err(HostError::object("socket diagnostics"))?;
+        let plain = |socket: &&InetResponse| {
+            socket.header.state == ESTABLISHED && subflow(socket).is_none()
+        };
+        for socket in sockets.iter().filter(plain) {
+            let far = socket.header.socket_id.destination_address.to_canonical();
+            if let Some(path) = paths.iter().find(|path| path.reaches(far)) {
+                *counts.entry(path.path.peer).or_default() += 1;
             }
         }
         Ok(counts)

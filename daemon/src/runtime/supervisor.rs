@@ -94,6 +94,8 @@ pub struct Supervisor {
     desired: KernelState,
     repairs: Repairs,
     reserve: Reserve,
+    /// What the kernel had counted when we were started.
+    fallbacks: BTreeMap<&'static str, u64>,
     due: Due,
 }
 
@@ -115,6 +117,7 @@ impl Supervisor {
             addresses: PathAddresses::of(crew.site.view()),
             source: crew.source,
             site: crew.site,
+            fallbacks: crew.host.fallbacks().unwrap_or_default(),
             host: crew.host,
             paths: crew.paths,
             links: crew.links,
@@ -381,7 +384,24 @@ impl Supervisor {
         self.healer.tell(&mut status.site);
         status.site.repairs = self.repairs.totals();
         self.tell_reserve(&mut status);
+        self.tell_fallbacks(&mut status);
         status
+    }
+}
+
+impl Supervisor {
+    /// No silent fallback: what is plain TCP though it could be more is told.
+    fn tell_fallbacks(&self, status: &mut Status) {
+        let now = self.host.fallbacks().unwrap_or_default();
+        let since = |(reason, count): (&'static str, u64)| {
+            let count = count - self.fallbacks.get(reason).copied().unwrap_or(0).min(count);
+            (count > 0).then(|| (reason.to_owned(), count))
+        };
+        status.site.fallbacks = now.into_iter().filter_map(since).collect();
+        let plain = self.host.count_plain(&self.addresses).unwrap_or_default();
+        for (peer, told) in self.site.view().peers.iter().zip(&mut status.peers) {
+            told.plain_tcp = plain.get(&peer.site.id).copied().unwrap_or(0);
+        }
     }
 }
 

@@ -47,6 +47,7 @@ impl Site {
             path_manager: String::new(),
             healing: HealingStatus::default(),
             repairs: BTreeMap::new(),
+            fallbacks: BTreeMap::new(),
         };
         let peers = self
             .view
@@ -76,6 +77,7 @@ impl Site {
             id: peer.site.id.value(),
             address,
             address6,
+            plain_tcp: 0,
             reachable: paths.iter().any(|path| path.state == PathState::Up),
             paths,
         }
