@@ -6,14 +6,12 @@ use std::fs;
 use crate::daemon::Daemon;
 use crate::laboratory::Site;
 
-/// What a daemon holds of the machine: descriptors, threads, and lines of kernel state.
+/// What a daemon holds of the machine: lines of kernel state, and descriptors and threads if it is
+/// the site's own.
 pub fn held(site: &Site) -> BTreeMap<&'static str, usize> {
     let pid = site.daemon.as_ref().map_or(0, Daemon::pid);
-    let entries = |folder: &str| {
-        fs::read_dir(format!("/proc/{pid}/{folder}"))
-            .unwrap()
-            .count()
-    };
+    let entries =
+        |folder: &str| fs::read_dir(format!("/proc/{pid}/{folder}")).map_or(0, Iterator::count);
     let lines = |command: &str| site.home.namespace.shell(command).lines().count();
     [
         ("descriptors", entries("fd")),
