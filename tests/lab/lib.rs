@@ -35,6 +35,7 @@ pub mod namespace;
 pub mod outage;
 mod port;
 pub mod programs;
+pub mod router;
 pub mod second_link;
 pub mod sys;
 pub mod transfer;

@@ -28,6 +28,11 @@ impl Namespace {
         Ok(Self(Arc::new(file)))
     }
 
+    /// By which it is held.
+    pub fn file(&self) -> &File {
+        &self.0
+    }
+
     /// Runs `work` in a thread inside.
     pub fn run<T: Send + 'static>(
         &self,
