@@ -82,6 +82,28 @@ impl Home {
         })
     }
 
+    /// Starts it on a machine that a shell line has changed, in a mount namespace of its own.
+    pub fn start_on(&self, change: &str) -> io::Result<Daemon> {
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(self.folder.join("log"))?;
+        let child = self
+            .namespace
+            .command("unshare")?
+            .args(["--mount", "sh", "-ec"])
+            .arg(format!("{change}\nexec \"$@\""))
+            .arg("sh")
+            .arg(binary("pathweaved"))
+            .args(self.arguments())
+            .stderr(log)
+            .spawn()?;
+        Ok(Daemon {
+            home: self.clone(),
+            child,
+        })
+    }
+
     /// Runs the daemon with one more argument and waits for its end.
     pub fn run(&self, more: &str) -> io::Result<Output> {
         self.namespace

@@ -4,6 +4,9 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::process::{Child, ExitStatus, Stdio};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
 use crate::namespace::Namespace;
 
 /// The program is installed; otherwise prints which package holds it.
@@ -55,6 +58,10 @@ pub fn lab_can_run() -> bool {
 pub struct Background(Child);
 
 impl Background {
+    pub fn signal(&self, signal: Signal) -> io::Result<()> {
+        Ok(kill(Pid::from_raw(self.0.id() as i32), signal)?)
+    }
+
     pub fn wait(&mut self) -> io::Result<ExitStatus> {
         self.0.wait()
     }

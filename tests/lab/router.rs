@@ -56,6 +56,10 @@ impl Router {
         ));
     }
 
+    pub fn namespace(&self) -> &Namespace {
+        &self.namespace
+    }
+
     /// Runs a shell line on the router.
     pub fn shell(&self, line: &str) -> String {
         self.namespace.shell(line)

@@ -3,15 +3,19 @@
 
 #![allow(clippy::unwrap_used, reason = "a test: what is missing shall fail it")]
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use lab::outage::{by_source, one_per_path, tenths};
-use lab::programs::lab_can_run;
+use lab::programs::{self, Background, have, lab_can_run};
 use lab::router::Router;
 use lab::transfer::{self, Transfer};
 use lab::{Isp, Lab};
-use pathweaved::control::PathState;
+use nix::sys::signal::Signal;
+use pathweaved::control::{PathState, Status};
 
 /// 60 Mbit/s together.
 fn isps() -> Vec<Isp> {
@@ -155,4 +159,155 @@ fn addresses_and_gateways_change_and_a_device_comes_back_as_another() {
             ("another device of the same name", &device),
         ],
     );
+}
+
+/// What a DHCP client does with its lease.
+const LEASE: &str = r#"#!/bin/sh
+case "$1" in
+deconfig) ip addr flush dev "$interface"; ip link set "$interface" up;;
+bound|renew)
+    ip addr replace "$ip/24" dev "$interface"
+    ip route replace default via "$router" dev "$interface" metric 102;;
+esac
+"#;
+
+fn dhcp_server(router: &Router, lab: &Lab, range: &str) -> Background {
+    let leases = lab.sites[0].home.folder.join("leases");
+    let leases = format!("--dhcp-leasefile={}", leases.display());
+    let range = format!("--dhcp-range={range},2m");
+    let arguments = [
+        "--keep-in-foreground",
+        "--conf-file=/dev/null",
+        "--pid-file=",
+        "--user=root",
+        "--port=0",
+        "--interface=lan",
+        "--bind-interfaces",
+        "--dhcp-authoritative",
+        "--dhcp-option=3,192.168.2.1",
+        &leases,
+        &range,
+    ];
+    programs::start(router.namespace(), "dnsmasq", &arguments)
+}
+
+#[test]
+fn a_dhcp_server_gives_another_address() {
+    if !lab_can_run() || !have("dnsmasq", "dnsmasq-base") || !have("busybox", "busybox") {
+        return;
+    }
+    let mut lab = Lab::two_sites(&isps()).unwrap();
+    let router = Router::put_before(&lab.sites[0], 2).unwrap();
+    without_endpoints(&lab);
+    let namespace = lab.sites[0].namespace();
+    namespace.shell("ip addr flush dev isp2");
+    let script = lab.sites[0].home.folder.join("lease");
+    fs::write(&script, LEASE).unwrap();
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    let server = RefCell::new(Some(dhcp_server(
+        &router,
+        &lab,
+        "192.168.2.100,192.168.2.120",
+    )));
+    let script = script.display().to_string();
+    let client = [
+        "udhcpc", "-f", "-i", "isp2", "-t", "20", "-T", "1", "-A", "1", "-s", &script,
+    ];
+    let client = programs::start(namespace, "busybox", &client);
+    lab.start().unwrap();
+    let namespace = lab.sites[0].namespace();
+    let address = || namespace.shell("ip -4 -oneline addr show dev isp2");
+    println!("{}", address());
+    let another = || {
+        drop(server.take());
+        server.replace(Some(dhcp_server(
+            &router,
+            &lab,
+            "192.168.2.130,192.168.2.140",
+        )));
+        std::thread::sleep(Duration::from_millis(300));
+        // Renew now, not in a minute.
+        client.signal(Signal::SIGUSR1).unwrap();
+    };
+    survives(&lab, 100, &[("another lease", &another)]);
+    println!("{}", address());
+    assert!(
+        address().contains("192.168.2.13"),
+        "no other lease: {}",
+        address()
+    );
+}
+
+#[test]
+fn a_name_whose_address_changes_is_looked_up_again() {
+    if !lab_can_run() || !have("dnsmasq", "dnsmasq-base") {
+        return;
+    }
+    let mut lab = Lab::two_sites(&isps()).unwrap();
+    // Behind a router nobody can dial us: only the name says where the other site is now.
+    let _router = Router::put_before(&lab.sites[0], 2).unwrap();
+    without_endpoints(&lab);
+    lab.edit_fleet(|text| text.replacen("198.18.2.2", "tainan.example", 1))
+        .unwrap();
+    let folder = lab.sites[0].home.folder.clone();
+    let names = |addresses: &[&str]| {
+        let lines = addresses
+            .iter()
+            .map(|address| format!("{address} tainan.example\n"));
+        fs::write(folder.join("names"), lines.collect::<String>()).unwrap();
+    };
+    // Nobody is there; nobody can be there; and one of a family that the link has not.
+    names(&["198.18.2.99", "0.0.0.0", "10.213.2.1", "2001:db8:2::99"]);
+    fs::write(folder.join("resolv.conf"), "nameserver 127.0.0.1\n").unwrap();
+    let hosts = format!("--addn-hosts={}", folder.join("names").display());
+    let arguments = [
+        "--keep-in-foreground",
+        "--conf-file=/dev/null",
+        "--pid-file=",
+        "--user=root",
+        "--no-resolv",
+        "--no-hosts",
+        "--listen-address=127.0.0.1",
+        "--bind-interfaces",
+        &hosts,
+    ];
+    let dns = programs::start(lab.sites[0].namespace(), "dnsmasq", &arguments);
+    let bind = format!(
+        "mount --bind {}/resolv.conf /etc/resolv.conf",
+        folder.display()
+    );
+    for site in &mut lab.sites {
+        site.daemon = Some(site.home.start_on(&bind).unwrap());
+    }
+    let here = &lab.sites[0];
+    let up = |status: &Status, path: usize| status.peers[0].paths[path].state == PathState::Up;
+    let patience = Duration::from_secs(15);
+    here.home.wait_until("the others up", patience, |status| {
+        up(status, 0) && up(status, 2)
+    });
+    let status = here.home.status().unwrap();
+    println!("{:?}", status.peers[0].paths[1].reason);
+    assert!(!up(&status, 1));
+    names(&["198.18.2.99", "198.18.2.2"]);
+    dns.signal(Signal::SIGHUP).unwrap();
+    here.home
+        .wait_until("the name's new address", Duration::from_secs(30), |s| {
+            up(s, 1)
+        });
+    // It moves: the old address is dead, the name says the new one.
+    lab.route_overlay("198.18.2.77".parse().unwrap(), 1, 1);
+    lab.sites[1].namespace().shell(
+        "ip addr add 198.18.2.77/32 dev isp2; ip addr del 198.18.2.2/32 dev isp2
+         ip route replace default dev isp2 metric 102",
+    );
+    names(&["198.18.2.77"]);
+    dns.signal(Signal::SIGHUP).unwrap();
+    let moved = |status: &Status| {
+        let path = &status.peers[0].paths[1];
+        let there = path.endpoint.as_deref() == Some("198.18.2.77:51820");
+        there && path.state == PathState::Up
+    };
+    here.home
+        .wait_until("where the name says now", Duration::from_secs(40), moved);
+    survives(&lab, 40, &[]);
 }
