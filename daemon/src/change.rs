@@ -1,7 +1,7 @@
 //! What a new fleet file means for a running daemon: the old view compared with the new one.
 //!
 //! A path is known by its peer and number, as its overlay addresses are. Its session outlives a
-//! change unless the path's lane is made of something that changed ([`Make`]).
+//! change unless the path's lane is made of something that changed (`Make`).
 
 mod story;
 

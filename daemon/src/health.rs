@@ -112,7 +112,7 @@ impl Health {
         }
     }
 
-    /// A former daemon left the path up: it is up until the silence has lasted for [`ADOPTED`].
+    /// A former daemon left the path up: it is up until the silence has lasted for `ADOPTED`.
     /// The far end then need not notice that there was another daemon (as BFD's C bit allows,
     /// RFC 5882 section 3.3).
     pub fn adopt(&mut self, now: Instant) {

@@ -217,3 +217,16 @@ fn the_top_level_is_what_the_map_says() {
         "a stranger at the top level, or somebody is missing"
     );
 }
+
+#[test]
+fn every_test_of_the_lab_is_run_by_the_command_that_runs_all() {
+    let manifest = fs::read_to_string(root().join("tests/Cargo.toml")).unwrap();
+    let command = fs::read_to_string(root().join("tests/run")).unwrap();
+    let words: Vec<_> = command.split_whitespace().collect();
+    let names = manifest.split("[[test]]").skip(1).filter_map(|table| {
+        let line = table.lines().find(|line| line.starts_with("name = "))?;
+        line.split('"').nth(1)
+    });
+    let forgotten: Vec<_> = names.filter(|name| !words.contains(name)).collect();
+    assert!(forgotten.is_empty(), "not in tests/run: {forgotten:?}");
+}
