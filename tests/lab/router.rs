@@ -15,7 +15,7 @@ pub struct Router {
 
 impl Router {
     /// Puts link `number` of a site (from 1) behind a router, before its daemon is started: the
-    /// ISP's device and address become the router's, and the site's device gets 192.168.<n>.2.
+    /// ISP's device and address become the router's, and the site's device gets `192.168.<n>.2`.
     /// Each new mapping gets a port by chance.
     pub fn put_before(site: &Site, number: u8) -> io::Result<Self> {
         let namespace = Namespace::new()?;
