@@ -24,9 +24,12 @@
 
 pub mod capture;
 pub mod daemon;
+pub mod edits;
 pub mod enter;
+pub mod flaps;
 pub mod folder;
 pub mod held;
+pub mod idle;
 pub mod impairment;
 pub mod internet;
 pub mod laboratory;

@@ -20,7 +20,23 @@ pub struct Compared {
 
 /// Moves data over [`GOOD`] alone, then over both for `seconds`, more than ten.
 pub fn compare(second: Isp, control: &'static str, seconds: u64) -> io::Result<Compared> {
-    let mut lab = Lab::two_sites(&[GOOD, second])?;
+    let lab = Lab::two_sites(&[GOOD, second])?;
+    compare_in(lab, control, seconds)
+}
+
+/// The same where both paths leave this site by one link, which is [`GOOD`].
+pub fn compare_one_bottleneck(control: &'static str, seconds: u64) -> io::Result<Compared> {
+    let lab = Lab::two_sites(&[GOOD, GOOD])?;
+    let second = "  { name = \"isp2\", ";
+    lab.edit_fleet(|text| {
+        let at = text.find(second).unwrap_or(text.len());
+        let end = text[at..].find('\n').map_or(text.len(), |end| at + end);
+        format!("{}{}", &text[..at], &text[end..])
+    })?;
+    compare_in(lab, control, seconds)
+}
+
+fn compare_in(mut lab: Lab, control: &'static str, seconds: u64) -> io::Result<Compared> {
     lab.start()?;
     let path = |state: &str| {
         let mut sites = lab.sites.iter().zip(["tainan", "nara"]);

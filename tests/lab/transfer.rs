@@ -22,7 +22,7 @@ const IPPROTO_MPTCP: i32 = 262;
 pub const BUCKET: Duration = Duration::from_millis(100);
 const CHUNK: usize = 64 << 10;
 /// A transfer that stands still this long has failed.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(100);
 
 /// What to move, and how.
 #[derive(Clone, Debug)]

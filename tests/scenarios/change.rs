@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::time::Duration;
 
+use lab::edits;
 use lab::held::held;
 use lab::laboratory::Site;
 use lab::outage::{by_source, one_per_path, tenths};
@@ -52,43 +53,32 @@ fn a_path_that_is_removed_and_added_again_and_again_leaves_nothing_and_disturbs_
     let mut lab = Lab::two_sites(&isps()).unwrap();
     lab.start().unwrap();
     let (here, there) = (&lab.sites[0], &lab.sites[1]);
-    let file = config(here);
-    let pair = ["nara/isp3", "tainan/isp3", "--config", file.as_str()];
-    let change = |what: &str| {
-        operator(here, &[&["path", what], &pair[..]].concat());
-        operator(there, &["reload"]);
-    };
     // From here on the pairs are written down.
-    change("remove");
-    change("add");
+    edits::path_three(&lab, false).unwrap();
+    edits::path_three(&lab, true).unwrap();
     here.home.wait_until_all_up();
     let before = [held(here), held(there)];
     let down = |path: u8| format!("path is not up peer=\"tainan\" path={path}");
     let others = || [1, 2].map(|path| here.home.log().matches(&down(path)).count());
     let quiet = others();
     let rounds = times(8);
-    let (mut done, mut next, mut last) = (0, 20, BTreeMap::new());
-    let megabytes = 40 + 16 * rounds as u64;
-    let outcome = transfer::run(&Transfer::of(megabytes), here, there, |progress| {
-        if tenths(progress) >= next && done < 2 * rounds {
-            change(if done % 2 == 0 { "remove" } else { "add" });
-            done += 1;
-            // Once added, it shall be used before it goes again.
-            next = tenths(progress) + if done % 2 == 0 { 20 } else { 5 };
-        }
-        last = by_source(progress);
-    })
-    .unwrap();
+    let seen = edits::run(&lab, rounds).unwrap();
     println!(
-        "{done} reloads, {:.1} Mbit/s, longest stall {:?}; subflows {last:?}",
-        outcome.rate(),
-        outcome.longest_stall()
+        "{} reloads, {:.1} Mbit/s, longest stall {:?}; subflows {:?}",
+        seen.reloads,
+        seen.outcome.rate(),
+        seen.outcome.longest_stall(),
+        seen.subflows
     );
-    assert!(outcome.intact, "the data came out different");
-    assert_eq!(done, 2 * rounds, "the transfer ended before the reloads");
-    assert_eq!(last, one_per_path(here), "subflows at the end");
+    assert!(seen.outcome.intact, "the data came out different");
+    assert_eq!(
+        seen.reloads,
+        2 * rounds,
+        "the transfer ended before the reloads"
+    );
+    assert_eq!(seen.subflows, one_per_path(here), "subflows at the end");
     assert!(
-        outcome.longest_stall() <= Duration::from_secs(1),
+        seen.outcome.longest_stall() <= Duration::from_secs(1),
         "it stood still"
     );
     here.home.wait_until_all_up();

@@ -6,7 +6,7 @@
 
 use lab::Isp;
 use lab::programs::lab_can_run;
-use lab::second_link::compare;
+use lab::second_link::{compare, compare_one_bottleneck};
 
 fn compared(name: &str, second: Isp, control: &'static str) -> (f64, Option<String>) {
     let seen = compare(second, control, 18).unwrap();
@@ -42,4 +42,18 @@ fn a_second_link_that_is_slower_and_farther_but_helps_is_kept() {
     let (share, reserve) = compared("30 Mbit/s, 80 ms", Isp::new(30, 80), "bbr");
     assert!(share >= 1.25, "the second link is not used");
     assert_eq!(reserve, None);
+}
+
+#[test]
+fn two_paths_over_one_bottleneck_are_no_slower_than_one() {
+    if !lab_can_run() {
+        return;
+    }
+    let seen = compare_one_bottleneck("cubic", 14).unwrap();
+    println!(
+        "one bottleneck: {:.0} % of one path alone; {:?}",
+        seen.settled * 100.0,
+        seen.reserve
+    );
+    assert!(seen.settled >= 0.9, "slower than one alone");
 }

@@ -8,9 +8,9 @@
     reason = "a test: what is missing shall fail it, and it takes the time itself"
 )]
 
-use std::fs;
 use std::time::{Duration, Instant};
 
+use lab::idle;
 use lab::programs::{have, lab_can_run};
 use lab::{Isp, Lab, Site};
 use pathweaved::control::{PathState, PathStatus};
@@ -21,32 +21,6 @@ fn started() -> Lab {
     lab
 }
 
-/// Bytes in and out of each ISP's device of a site.
-fn bytes(site: &Site) -> Vec<u64> {
-    let text = site.namespace().shell("cat /proc/net/dev");
-    let lines = text.lines().filter_map(|line| line.split_once(':'));
-    let isps = lines.filter(|(name, _)| name.trim().starts_with("isp"));
-    let sum = |counters: &str| {
-        let counters: Vec<u64> = counters
-            .split_whitespace()
-            .map(|counter| counter.parse().unwrap())
-            .collect();
-        counters[0] + counters[8]
-    };
-    isps.map(|(_, counters)| sum(counters)).collect()
-}
-
-/// Time on a processor of all threads of a process.
-fn processor_time(pid: u32) -> Duration {
-    let tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
-    let of_task = |task: fs::DirEntry| {
-        let text = fs::read_to_string(task.path().join("schedstat")).unwrap_or_default();
-        let nanoseconds = text.split_whitespace().next().map(str::parse);
-        nanoseconds.map_or(0, |number| number.unwrap())
-    };
-    Duration::from_nanos(tasks.map(|task| of_task(task.unwrap())).sum())
-}
-
 #[test]
 fn an_idle_site_costs_next_to_nothing() {
     if !lab_can_run() {
@@ -54,18 +28,8 @@ fn an_idle_site_costs_next_to_nothing() {
     }
     let lab = started();
     std::thread::sleep(Duration::from_secs(8));
-    let site = &lab.sites[0];
-    let pid = site.daemon.as_ref().unwrap().pid();
-    let (begin, sent, time) = (Instant::now(), bytes(site), processor_time(pid));
-    std::thread::sleep(Duration::from_secs(20));
-    let seconds = begin.elapsed().as_secs_f64();
-    let share = (processor_time(pid) - time).as_secs_f64() / seconds;
-    #[expect(clippy::cast_precision_loss, reason = "some thousands")]
-    let rates: Vec<f64> = bytes(site)
-        .iter()
-        .zip(sent)
-        .map(|(now, before)| (now - before) as f64 * 8.0 / seconds)
-        .collect();
+    let cost = idle::cost(&lab.sites[0], Duration::from_secs(20)).unwrap();
+    let (share, rates) = (cost.processor, cost.bits_per_second);
     println!(
         "1 peer, 3 paths: {:.2} % of a core; bit/s on each path, both ways: {rates:.0?}",
         share * 100.0

@@ -6,13 +6,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use lab::flaps;
 use lab::laboratory::Family;
 use lab::outage::{self, Outage, by_source, one_per_path, tenths};
 use lab::programs::lab_can_run;
 use lab::transfer::{self, Progress, Transfer};
 use lab::{Isp, Lab};
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::{Rng, SeedableRng};
 use socket2::{Domain, Protocol, Socket, Type};
 
 /// 60 Mbit/s together.
@@ -144,37 +143,18 @@ fn twenty_flaps_of_random_paths_lose_nothing_and_leave_one_subflow_per_path() {
     lab.start().unwrap();
     let seed = u64::from(std::process::id());
     println!("seed {seed}");
-    let mut random = ChaCha8Rng::seed_from_u64(seed);
-    let (opener, acceptor) = (&lab.sites[0], &lab.sites[1]);
-    let (mut flaps, mut next, mut dead) = (0, 20, false);
-    let mut last = BTreeMap::new();
-    let outcome = transfer::run(&Transfer::of(160), opener, acceptor, |progress| {
-        let tenths = tenths(progress);
-        if tenths >= next && flaps < 20 {
-            dead = !dead;
-            next = tenths + 2 + random.next_u32() as usize % 10;
-            if dead {
-                let path = random.next_u32() as usize % 3;
-                opener.links[path].blackhole(true);
-                flaps += 1;
-            } else {
-                opener.links.iter().for_each(|link| link.blackhole(false));
-            }
-        } else if flaps == 20 && tenths >= next {
-            opener.links.iter().for_each(|link| link.blackhole(false));
-        }
-        last = by_source(progress);
-    })
-    .unwrap();
+    let opener = &lab.sites[0];
+    let seen = flaps::run(&lab, 20, seed, 0).unwrap();
     let healing = opener.home.status().unwrap().site.healing;
     println!(
-        "{flaps} flaps, {:.1} Mbit/s, longest stall {:?}, {healing:?}",
-        outcome.rate(),
-        outcome.longest_stall()
+        "{} flaps, {:.1} Mbit/s, longest stall {:?}, {healing:?}",
+        seen.flaps,
+        seen.outcome.rate(),
+        seen.outcome.longest_stall()
     );
-    assert!(outcome.intact, "the data came out different");
-    assert_eq!(flaps, 20, "the transfer ended before the flaps");
-    assert_eq!(last, one_per_path(opener), "subflows at the end");
+    assert!(seen.outcome.intact, "the data came out different");
+    assert_eq!(seen.flaps, 20, "the transfer ended before the flaps");
+    assert_eq!(seen.subflows, one_per_path(opener), "subflows at the end");
     assert_eq!(lab.cleartext(), Vec::<String>::new(), "cleartext at an ISP");
 }
 

@@ -13,9 +13,10 @@ mod table;
 use std::time::Duration;
 
 use clap::Parser;
-use lab::Isp;
+use lab::held::held;
 use lab::outage::{Outage, Seen};
-use lab::second_link::compare;
+use lab::second_link::{compare, compare_one_bottleneck};
+use lab::{Isp, edits, flaps, idle};
 
 #[derive(Debug, Parser)]
 struct Arguments {
@@ -28,14 +29,62 @@ struct Arguments {
     /// Seconds of each comparison with a harmful second link.
     #[arg(long, default_value_t = 40)]
     harm: u64,
+    /// Flaps of random paths in one transfer.
+    #[arg(long, default_value_t = 200)]
+    flaps: usize,
+    /// How often a path is taken out of the fleet file and put back in one transfer.
+    #[arg(long, default_value_t = 50)]
+    reloads: usize,
 }
 
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     lab::enter::check().map_err(|missing| anyhow::anyhow!("{missing}"))?;
+    idle()?;
     faults(&arguments)?;
-    second_links(&arguments)?;
-    neighbours(&arguments)
+    lasting(&arguments)?;
+    neighbours(&arguments)?;
+    second_links(&arguments)
+}
+
+fn idle() -> anyhow::Result<()> {
+    let lab = events::lab()?;
+    std::thread::sleep(Duration::from_secs(8));
+    let cost = idle::cost(&lab.sites[0], Duration::from_secs(30))?;
+    println!(
+        "Idle, 1 peer and 3 paths: {:.2} % of a core; bit/s on each path, both ways: {:.0?}.\n",
+        cost.processor * 100.0,
+        cost.bits_per_second
+    );
+    Ok(())
+}
+
+/// What goes on for minutes under one transfer.
+fn lasting(arguments: &Arguments) -> anyhow::Result<()> {
+    let lab = events::lab()?;
+    let seed = u64::from(std::process::id());
+    let seen = flaps::run(&lab, arguments.flaps, seed, 70)?;
+    let what = format!("\n{} flaps of random paths, seed {seed}", seen.flaps);
+    table::line(&lab, &what, &seen.outcome, &seen.subflows);
+
+    let lab = events::lab()?;
+    edits::path_three(&lab, false)?;
+    edits::path_three(&lab, true)?;
+    let look = || [held(&lab.sites[0]), held(&lab.sites[1])];
+    lab.sites[0].home.wait_until_all_up();
+    let before = look();
+    let seen = edits::run(&lab, arguments.reloads)?;
+    let what = format!("\n{} reloads that remove a path or add it", seen.reloads);
+    table::line(&lab, &what, &seen.outcome, &seen.subflows);
+    lab.sites[0].home.wait_until_all_up();
+    let after = look();
+    let kept = if after == before {
+        "nothing"
+    } else {
+        "SOMETHING"
+    };
+    println!("left behind: {kept} ({after:?})");
+    Ok(())
 }
 
 fn faults(arguments: &Arguments) -> anyhow::Result<()> {
@@ -84,22 +133,14 @@ fn second_links(arguments: &Arguments) -> anyhow::Result<()> {
         ),
         ("30 Mbit/s, 80 ms", Isp::new(30, 80)),
     ];
-    for (name, second) in links {
-        for control in ["cubic", "bbr"] {
-            let times = arguments.repeat.div_ceil(4);
-            let seen = repeat(times, || compare(second, control, arguments.harm))?;
-            let aside = seen.iter().filter(|one| one.reserve.is_some()).count();
-            let mut settled: Vec<_> = seen.iter().map(|one| one.settled).collect();
-            let mut whole: Vec<_> = seen.iter().map(|one| one.from_the_beginning).collect();
-            settled.sort_by(f64::total_cmp);
-            whole.sort_by(f64::total_cmp);
-            println!(
-                "| {name} | {control} | {times} | {:.2} / {:.2} | {:.2} | {aside} |",
-                settled[times / 2],
-                settled[0],
-                whole[times / 2]
-            );
+    let (times, seconds) = (arguments.repeat.div_ceil(4), arguments.harm);
+    for control in ["cubic", "bbr"] {
+        for (name, second) in links {
+            let seen = repeat(times, || compare(second, control, seconds))?;
+            table::second_link(name, control, &seen);
         }
+        let seen = repeat(times, || compare_one_bottleneck(control, seconds))?;
+        table::second_link("the same 60 Mbit/s, shared", control, &seen);
     }
     Ok(())
 }

@@ -1,9 +1,13 @@
 //! The rows of the bench's table.
 
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use lab::Lab;
 use lab::outage::{Seen, one_per_path};
+use lab::second_link::Compared;
+use lab::transfer::Outcome;
 
 pub fn head() {
     println!(
@@ -32,6 +36,36 @@ pub fn row(lab: &Lab, event: &str, seen: &[Seen], left: f64, time: impl Fn(&Seen
         shares[shares.len() / 2],
         seconds(&full, 50),
         seconds(&full, 95),
+    );
+}
+
+/// What became of one long transfer.
+pub fn line(lab: &Lab, what: &str, outcome: &Outcome, subflows: &BTreeMap<IpAddr, u32>) {
+    let intact = if outcome.intact { "intact" } else { "BROKEN" };
+    let whole = *subflows == one_per_path(&lab.sites[0]);
+    let whole = if whole { "one" } else { "NOT ONE" };
+    println!(
+        "{what}: {intact}, {whole} subflow per path at the end, {:.1} Mbit/s, longest stall {:.1} s",
+        outcome.rate(),
+        outcome.longest_stall().as_secs_f64()
+    );
+}
+
+pub fn second_link(name: &str, control: &str, seen: &[Compared]) {
+    let by_size = |share: fn(&Compared) -> f64| {
+        let mut shares: Vec<_> = seen.iter().map(share).collect();
+        shares.sort_by(f64::total_cmp);
+        shares
+    };
+    let settled = by_size(|one| one.settled);
+    let whole = by_size(|one| one.from_the_beginning);
+    let aside = seen.iter().filter(|one| one.reserve.is_some()).count();
+    let times = seen.len();
+    println!(
+        "| {name} | {control} | {times} | {:.2} / {:.2} | {:.2} | {aside} |",
+        settled[times / 2],
+        settled[0],
+        whole[times / 2]
     );
 }
 
