@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::time::{Duration, Instant};
 
 use crate::daemon::Daemon;
 use crate::laboratory::Site;
@@ -26,6 +27,32 @@ pub fn held(site: &Site) -> BTreeMap<&'static str, usize> {
         ("devices", lines("ip -oneline link")),
     ]
     .into()
+}
+
+/// What both ends of a lab hold.
+pub type Both = [BTreeMap<&'static str, usize>; 2];
+
+/// What is held beyond `before`. Some things take a moment to go: a connection that the CLI had.
+pub fn left_behind(sites: &[Site], before: &Both) -> Option<Both> {
+    let give_up = Instant::now() + Duration::from_secs(5);
+    loop {
+        let now = both(sites);
+        let more = |(now, before): (&BTreeMap<_, usize>, &BTreeMap<_, usize>)| {
+            now.iter()
+                .any(|(what, count)| before.get(what) < Some(count))
+        };
+        if !now.iter().zip(before).any(more) {
+            return None;
+        }
+        if Instant::now() > give_up {
+            return Some(now);
+        }
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
+
+pub fn both(sites: &[Site]) -> Both {
+    [held(&sites[0]), held(&sites[1])]
 }
 
 /// The daemon's resident memory in KiB.

@@ -21,6 +21,8 @@ const IPPROTO_MPTCP: i32 = 262;
 /// A bucket of the timeline.
 pub const BUCKET: Duration = Duration::from_millis(100);
 const CHUNK: usize = 64 << 10;
+/// What may be on its way, and in buffers: with less to come, the sender begins to close.
+const TAIL: u64 = 8 << 20;
 /// A transfer that stands still this long has failed.
 const PATIENCE: Duration = Duration::from_secs(100);
 
@@ -141,6 +143,8 @@ pub fn run(
         }
         if bytes < transfer.bytes {
             finished = Instant::now();
+        }
+        if bytes + TAIL.min(transfer.bytes / 4) < transfer.bytes {
             let port = transfer.port;
             let now = namespace.enter(subflows::all)?;
             let ours = |s: &&Subflow| s.destination_port == port || s.source_port == port;

@@ -8,7 +8,7 @@ use std::fs;
 use std::time::Duration;
 
 use lab::edits;
-use lab::held::held;
+use lab::held;
 use lab::laboratory::Site;
 use lab::outage::{by_source, one_per_path, tenths};
 use lab::programs::lab_can_run;
@@ -52,12 +52,12 @@ fn a_path_that_is_removed_and_added_again_and_again_leaves_nothing_and_disturbs_
     }
     let mut lab = Lab::two_sites(&isps()).unwrap();
     lab.start().unwrap();
-    let (here, there) = (&lab.sites[0], &lab.sites[1]);
+    let here = &lab.sites[0];
     // From here on the pairs are written down.
     edits::path_three(&lab, false).unwrap();
     edits::path_three(&lab, true).unwrap();
     here.home.wait_until_all_up();
-    let before = [held(here), held(there)];
+    let before = held::both(&lab.sites);
     let down = |path: u8| format!("path is not up peer=\"tainan\" path={path}");
     let others = || [1, 2].map(|path| here.home.log().matches(&down(path)).count());
     let quiet = others();
@@ -82,7 +82,8 @@ fn a_path_that_is_removed_and_added_again_and_again_leaves_nothing_and_disturbs_
         "it stood still"
     );
     here.home.wait_until_all_up();
-    assert_eq!([held(here), held(there)], before, "left behind");
+    let more = held::left_behind(&lab.sites, &before);
+    assert_eq!(more, None, "left behind; there was {before:?}");
     assert_eq!(
         others(),
         quiet,
@@ -106,7 +107,7 @@ fn a_file_that_cannot_be_used_changes_nothing_and_a_good_one_is_taken_at_a_hangu
             .home
             .namespace
             .shell("ip -oneline addr; ip rule; ip route show table all");
-        (held(site), state)
+        (held::held(site), state)
     };
     let before = look();
     let cases = [

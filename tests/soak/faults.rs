@@ -57,6 +57,22 @@ pub struct Victim<'l> {
     pub routes: Vec<String>,
 }
 
+impl<'l> Victim<'l> {
+    pub fn new(lab: &'l Lab, daemon: Option<Daemon>) -> Self {
+        let site = &lab.sites[0];
+        let route = |link: usize| {
+            let line = format!("ip route show default dev isp{link}");
+            site.namespace().shell(&line).trim().to_owned()
+        };
+        let routes = (1..=site.links.len()).map(route).collect();
+        Self {
+            lab,
+            daemon,
+            routes,
+        }
+    }
+}
+
 impl Victim<'_> {
     /// Lets it happen (`on`), or repairs it. What the daemon has to put right is not repaired.
     pub fn set(&mut self, fault: Fault, on: bool) -> io::Result<()> {
@@ -97,10 +113,12 @@ impl Victim<'_> {
                 site.home.cli(&pair)?;
                 self.lab.sites[1].home.cli(&["reload"])?;
             }
-            Fault::Rules if on => shell("ip rule del priority 5182; ip rule del priority 5183"),
+            Fault::Rules if on => {
+                shell("for n in 5182 5183; do ip rule del priority $n || true; done");
+            }
             Fault::Routes if on => shell("ip route flush proto 183"),
             Fault::Guard if on => shell("nft flush ruleset"),
-            Fault::Tun if on => shell("ip link del pw-tainan-1"),
+            Fault::Tun if on => shell("ip link del pw-tainan-1 || true"),
             Fault::Crash
             | Fault::Restart
             | Fault::Rules

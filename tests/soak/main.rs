@@ -11,14 +11,15 @@
 mod faults;
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use anyhow::ensure;
 use clap::Parser;
 use lab::daemon::Daemon;
-use lab::held::{held, resident};
+use lab::held::{self, resident};
 use lab::outage::{by_source, one_per_path};
-use lab::transfer::{self, Transfer};
+use lab::transfer::{self, Outcome, Transfer};
 use lab::{Isp, Lab};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -86,51 +87,17 @@ fn main() -> anyhow::Result<()> {
     lab.start()?;
     let daemon = lab.sites[0].daemon.take();
     let (here, there) = (&lab.sites[0], &lab.sites[1]);
-    let route = |link: u8| {
-        here.namespace()
-            .shell(&format!("ip route show default dev isp{link}"))
-    };
-    let routes = (1..=3).map(|link| route(link).trim().to_owned()).collect();
-    let mut victim = Victim {
-        lab: &lab,
-        daemon,
-        routes,
-    };
+    let mut victim = Victim::new(&lab, daemon);
     // Written down once, the pairs stay so.
     victim.set(Fault::Removal, true)?;
     victim.set(Fault::Removal, false)?;
     here.home.wait_until_all_up();
-    let pid = there.daemon.as_ref().map_or(0, Daemon::pid);
     // Of the victim, whose daemon changes, what it holds in the kernel.
-    let look = || (held(here), held(there), resident(pid));
-    let before = look();
-    let mut rain = Rain {
-        random: ChaCha8Rng::seed_from_u64(seed),
-        open: Vec::new(),
-        next: Duration::from_secs(3),
-        counts: BTreeMap::new(),
-    };
+    let before = held::both(&lab.sites);
+    let memory = || resident(there.daemon.as_ref().map_or(0, Daemon::pid));
+    let small = memory();
     let rain_for = Duration::from_secs(arguments.minutes * 60);
-    let (mut last, mut failed, mut told) = (BTreeMap::new(), None, 0);
-    // More than passes while it rains: there is a dry end, in which all paths come back.
-    let transfer = Transfer::of(arguments.minutes * 60 * 5 + 600);
-    let outcome = transfer::run(&transfer, here, there, |progress| {
-        let now = progress.elapsed;
-        let until = if now < rain_for { now } else { Duration::MAX };
-        let done = rain.clear(&mut victim, until);
-        let done = done.and_then(|()| match until {
-            Duration::MAX => Ok(()),
-            now => rain.fall(&mut victim, now),
-        });
-        failed = failed.take().or(done.err());
-        last = by_source(progress);
-        if now.as_secs() / 60 > told {
-            told = now.as_secs() / 60;
-            let (megabytes, counts) = (progress.bytes / 1_000_000, &rain.counts);
-            println!("{told} min, {megabytes} MB; subflows {last:?}; {counts:?}");
-        }
-    })?;
-    failed.map_or(Ok(()), Err)?;
+    let (outcome, subflows) = rain(&mut victim, seed, rain_for)?;
     let status = here.home.status()?;
     println!(
         "{:.1} Mbit/s over {:?}, longest stall {:?}; {:?}; repairs {:?}",
@@ -141,18 +108,54 @@ fn main() -> anyhow::Result<()> {
         status.site.repairs
     );
     ensure!(outcome.intact, "the data came out different");
+    let early = outcome.duration < rain_for;
+    ensure!(!early, "the transfer ended before the rain");
     ensure!(
-        outcome.duration >= rain_for,
-        "the transfer ended before the rain"
+        subflows == one_per_path(here),
+        "subflows at the end: {subflows:?}"
     );
-    ensure!(last == one_per_path(here), "subflows at the end: {last:?}");
     here.home.wait_until_all_up();
-    let after = look();
-    println!("held at first {before:?}, and now {after:?}");
-    let same = (&before.0, &before.1) == (&after.0, &after.1);
-    ensure!(same, "something is left behind");
-    ensure!(after.2 < before.2 + 8192, "the memory has grown");
+    let large = memory();
+    println!("held {before:?}; memory {small} KiB at first and {large} now");
+    let more = held::left_behind(&lab.sites, &before);
+    ensure!(more.is_none(), "left behind: {more:?}");
+    ensure!(large < small + 8192, "the memory has grown");
     ensure!(lab.cleartext().is_empty(), "cleartext at an ISP");
     println!("intact, one subflow per path, nothing left behind");
     Ok(())
+}
+
+/// Moves data while faults rain on the opener's site, and then until the data is through.
+fn rain(
+    victim: &mut Victim<'_>,
+    seed: u64,
+    rain_for: Duration,
+) -> anyhow::Result<(Outcome, BTreeMap<IpAddr, u32>)> {
+    let (here, there) = (&victim.lab.sites[0], &victim.lab.sites[1]);
+    let mut rain = Rain {
+        random: ChaCha8Rng::seed_from_u64(seed),
+        open: Vec::new(),
+        next: Duration::from_secs(3),
+        counts: BTreeMap::new(),
+    };
+    let (mut last, mut failed, mut told) = (BTreeMap::new(), None, 0);
+    // More than passes while it rains: there is a dry end, in which all paths come back.
+    let transfer = Transfer::of(rain_for.as_secs() * 5 + 600);
+    let outcome = transfer::run(&transfer, here, there, |progress| {
+        let now = progress.elapsed;
+        let rains = now < rain_for;
+        let mut done = rain.clear(victim, if rains { now } else { Duration::MAX });
+        if done.is_ok() && rains {
+            done = rain.fall(victim, now);
+        }
+        failed = failed.take().or(done.err());
+        last = by_source(progress);
+        if now.as_secs() / 60 > told {
+            told = now.as_secs() / 60;
+            let (megabytes, counts) = (progress.bytes / 1_000_000, &rain.counts);
+            println!("{told} min, {megabytes} MB; subflows {last:?}; {counts:?}");
+        }
+    })?;
+    failed.map_or(Ok(()), Err)?;
+    Ok((outcome, last))
 }

@@ -12,15 +12,33 @@ mod table;
 
 use std::time::Duration;
 
-use clap::Parser;
-use lab::held::held;
+use clap::{Parser, ValueEnum};
 use lab::outage::{Outage, Seen};
 use lab::second_link::{compare, compare_one_bottleneck};
-use lab::{Isp, edits, flaps, idle};
+use lab::{Isp, edits, flaps, held, idle};
+
+/// What can be asked for by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// What it costs when nothing happens.
+    Idle,
+    /// Paths, devices and daemons that die, one at a time.
+    Faults,
+    /// All paths at once.
+    Nothing,
+    /// Flaps and reloads for minutes.
+    Lasting,
+    /// What a third site notices.
+    Neighbours,
+    /// A second link that may do harm.
+    SecondLinks,
+}
 
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// How often each fault happens; what takes a minute happens less often.
+    /// Only these parts; otherwise all.
+    parts: Vec<Part>,
+    /// How often each fault happens; neighbours and second links are looked at a quarter as often.
     #[arg(long, default_value_t = 20)]
     repeat: usize,
     /// Seconds of the outage of all paths together.
@@ -40,11 +58,18 @@ struct Arguments {
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     lab::enter::check().map_err(|missing| anyhow::anyhow!("{missing}"))?;
-    idle()?;
-    faults(&arguments)?;
-    lasting(&arguments)?;
-    neighbours(&arguments)?;
-    second_links(&arguments)
+    let parts = match arguments.parts.as_slice() {
+        [] => Part::value_variants(),
+        some => some,
+    };
+    parts.iter().try_for_each(|part| match part {
+        Part::Idle => idle(),
+        Part::Faults => faults(&arguments),
+        Part::Nothing => nothing(&arguments),
+        Part::Lasting => lasting(&arguments),
+        Part::Neighbours => neighbours(&arguments),
+        Part::SecondLinks => second_links(&arguments),
+    })
 }
 
 fn idle() -> anyhow::Result<()> {
@@ -70,20 +95,16 @@ fn lasting(arguments: &Arguments) -> anyhow::Result<()> {
     let lab = events::lab()?;
     edits::path_three(&lab, false)?;
     edits::path_three(&lab, true)?;
-    let look = || [held(&lab.sites[0]), held(&lab.sites[1])];
     lab.sites[0].home.wait_until_all_up();
-    let before = look();
+    let before = held::both(&lab.sites);
     let seen = edits::run(&lab, arguments.reloads)?;
     let what = format!("\n{} reloads that remove a path or add it", seen.reloads);
     table::line(&lab, &what, &seen.outcome, &seen.subflows);
     lab.sites[0].home.wait_until_all_up();
-    let after = look();
-    let kept = if after == before {
-        "nothing"
-    } else {
-        "SOMETHING"
-    };
-    println!("left behind: {kept} ({after:?})");
+    match held::left_behind(&lab.sites, &before) {
+        None => println!("left behind: nothing"),
+        Some(more) => println!("LEFT BEHIND: {more:?}, before {before:?}"),
+    }
     Ok(())
 }
 
@@ -107,11 +128,18 @@ fn faults(arguments: &Arguments) -> anyhow::Result<()> {
     );
     let seen = repeat(times, events::restart)?;
     table::row(&lab, "`kill -9` and start", &seen, 1.0, Seen::stall);
+    Ok(())
+}
+
+fn nothing(arguments: &Arguments) -> anyhow::Result<()> {
+    let lab = events::lab()?;
     let nothing = Outage {
         death: 30,
         repair: 30 + arguments.nothing * 10,
     };
-    let seen = repeat(times.div_ceil(4), || events::silence(&[1, 2, 3], nothing))?;
+    let times = arguments.repeat;
+    table::head();
+    let seen = repeat(times, || events::silence(&[1, 2, 3], nothing))?;
     let resumed = |seen: &Seen| seen.resumed_after().unwrap_or(Duration::MAX);
     let event = format!("all silent for {} s; data again after", arguments.nothing);
     table::row(&lab, &event, &seen, f64::INFINITY, resumed);
