@@ -10,8 +10,9 @@
 //!            └──────────────────────┴── acquitted ─────────────┘ <──── its time is over ──┘
 //! ```
 //! A suspect is a path that is much slower or more lossy than the best one. One that is acquitted
-//! is not tried again soon. One at a time, never the last path. A pure machine, time is an
-//! argument; one for each peer.
+//! is not tried again soon. One at a time, never the last path. What is measured while a path
+//! falls silent, dies or returns says nothing of what it is worth, and is measured again. A pure
+//! machine, time is an argument; one for each peer.
 
 mod meter;
 
@@ -51,6 +52,8 @@ pub struct Condition {
     pub round_trip: Option<Duration>,
     /// Share of probes lost lately, the worse direction's.
     pub loss: f64,
+    /// Nothing has been heard on it for longer than there should be.
+    pub silent: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -71,6 +74,23 @@ enum State {
         since: Instant,
         without: f64,
     },
+}
+
+impl State {
+    /// What was measured so far does not count.
+    fn anew(self, now: Instant) -> Self {
+        let since = now;
+        match self {
+            Self::Quiet => Self::Quiet,
+            Self::Busy { .. } => Self::Busy { since },
+            Self::Without { path, with, .. } => Self::Without { path, since, with },
+            Self::With { path, without, .. } => Self::With {
+                path,
+                since,
+                without,
+            },
+        }
+    }
 }
 
 /// In reserve until then.
@@ -96,6 +116,8 @@ struct Acquittal {
 pub struct Harm {
     state: State,
     meter: Meter,
+    /// As of the last look.
+    live: BTreeSet<PathNumber>,
     sentences: BTreeMap<PathNumber, Sentence>,
     acquittals: BTreeMap<PathNumber, Acquittal>,
 }
@@ -105,6 +127,7 @@ impl Default for Harm {
         Self {
             state: State::Quiet,
             meter: Meter::default(),
+            live: BTreeSet::new(),
             sentences: BTreeMap::new(),
             acquittals: BTreeMap::new(),
         }
@@ -116,13 +139,14 @@ impl Harm {
     /// last call; `paths`: those that are live.
     pub fn handle_look(&mut self, acked: u64, paths: &[Condition], now: Instant) {
         self.meter.add(acked, now);
-        let live = |path: &PathNumber| paths.iter().any(|one| one.path == *path);
-        self.state = self.next(paths, now);
-        if let State::Without { path, .. } | State::With { path, .. } = self.state
-            && (!live(&path) || paths.len() < 2)
-        {
+        let live: BTreeSet<_> = paths.iter().map(|one| one.path).collect();
+        if live != self.live {
             self.state = State::Quiet;
+        } else if paths.iter().any(|one| one.silent) {
+            self.state = self.state.anew(now);
         }
+        self.live = live;
+        self.state = self.next(paths, now);
         // Never the last one: what is in reserve is better than nothing.
         let reserve = self.reserve();
         if !paths.is_empty() && paths.iter().all(|one| reserve.contains(&one.path)) {

@@ -37,6 +37,8 @@ pub use states::{Cause, State};
 
 /// An idle far end's probe is asked after when it is this late.
 const OVERDUE: Duration = Duration::from_millis(300);
+/// So many intervals without a word are more than chance.
+const MISSING: u32 = 3;
 /// What a far end needs, beside two round trips, to answer faster once it is asked to.
 const WAKING: Duration = Duration::from_millis(200);
 /// A far end may announce intervals within these bounds only, whatever it says.
@@ -183,6 +185,14 @@ impl Health {
     pub fn silence(&self, now: Instant) -> Option<(Duration, u32)> {
         let heard = self.ear.heard()?;
         Some((now.saturating_duration_since(heard), self.unanswered))
+    }
+
+    /// Some of the far end's probes are missing in a row, though not yet enough to give it up.
+    pub fn is_silent(&self, now: Instant) -> bool {
+        let since = |heard| now.saturating_duration_since(heard);
+        self.ear
+            .heard()
+            .is_none_or(|heard| since(heard) >= self.ear.interval * MISSING)
     }
 
     /// Any authenticated packet came in.

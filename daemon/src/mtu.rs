@@ -16,7 +16,9 @@
 //!
 //! A probe is an inner packet of the size in question; the far end says that it came. The size
 //! that one hopes for is asked first, alone: mostly that is all. Else several sizes are asked at
-//! once, and those between the largest that passed and the smallest that did not, until they meet.
+//! once, and those between the largest that passed and the smallest that did not, until they meet;
+//! and with them a size that passes if anything does: a try without its answer says nothing of
+//! sizes, for the path itself was silent (RFC 8899 section 4.3).
 //!
 //! Doors: `handle_*` in; then drain `poll_probe`; sleep until `poll_timeout`.
 
@@ -26,6 +28,8 @@ use std::time::{Duration, Instant};
 pub const LEAST: u16 = 1280;
 /// A size fails when it was asked this often without an answer (RFC 8899 section 5.1.2).
 const TRIES: u8 = 3;
+/// Passes if anything does: the witness of each try.
+const SMALL: u16 = 128;
 /// Sizes asked at once.
 const AT_ONCE: u16 = 8;
 /// Sizes nearer to one another than this are not told apart.
@@ -68,7 +72,11 @@ struct Round {
     sizes: Vec<u16>,
     /// Of `sizes`, those of this try that are not yet sent.
     unsent: Vec<u16>,
+    /// Those that count: the path was not silent.
     tries: u8,
+    /// There was a try, and something passed in it.
+    asked: bool,
+    alive: bool,
     /// The next try, or the end.
     due: Instant,
 }
@@ -139,7 +147,9 @@ impl MtuSearch {
     /// The far end has had a probe of this size.
     pub fn handle_answer(&mut self, size: u16, now: Instant) {
         match &mut self.state {
+            State::Searching(round) if size == SMALL => round.alive = true,
             State::Searching(round) if round.sizes.contains(&size) => {
+                round.alive = true;
                 round.passes = round.passes.max(Some(size));
                 round.unsent.retain(|unsent| *unsent > size);
                 if round.sizes.first() == Some(&size) {
@@ -168,6 +178,7 @@ impl MtuSearch {
             State::Waiting => None,
             State::Searching(round) => {
                 if round.due <= now {
+                    round.end_try();
                     if round.tries == TRIES {
                         self.conclude(now);
                         return self.poll_probe(now);
@@ -299,15 +310,28 @@ impl Round {
             sizes,
             unsent: Vec::new(),
             tries: 0,
+            asked: false,
+            alive: false,
             due: now,
         }
     }
 
+    /// What one hopes for is asked alone: its failure leads to a round of several.
+    fn needs_witness(&self) -> bool {
+        self.sizes.len() > 1 || self.sizes.contains(&LEAST)
+    }
+
+    fn end_try(&mut self) {
+        let counts = self.alive || !self.needs_witness();
+        self.tries += u8::from(counts && self.asked);
+    }
+
     fn try_again(&mut self, due: Instant) {
-        self.tries += 1;
-        self.due = due;
+        (self.asked, self.alive, self.due) = (true, false, due);
         let sizes = self.sizes.iter().copied();
-        self.unsent = sizes.filter(|size| Some(*size) > self.passes).collect();
+        let sizes = sizes.filter(|size| Some(*size) > self.passes);
+        let witness = self.needs_witness().then_some(SMALL);
+        self.unsent = witness.into_iter().chain(sizes).collect();
     }
 }
 

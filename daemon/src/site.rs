@@ -186,7 +186,7 @@ impl Site {
     }
 
     /// How the live paths to each peer are.
-    pub fn conditions(&self) -> BTreeMap<SiteId, Vec<Condition>> {
+    pub fn conditions(&self, now: Instant) -> BTreeMap<SiteId, Vec<Condition>> {
         let mut found: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for (path, entry) in self.paths.iter().filter(|(_, entry)| entry.is_live()) {
             let health = entry.health();
@@ -194,6 +194,7 @@ impl Site {
                 path: path.number,
                 round_trip: health.shortest_round_trip(),
                 loss: health.loss_there().or(health.loss()).unwrap_or(0.0),
+                silent: health.is_silent(now),
             });
         }
         found

@@ -11,6 +11,7 @@ fn condition(path: u8, millis: u64, loss: f64) -> Condition {
         path: number(path),
         round_trip: Some(Duration::from_millis(millis)),
         loss,
+        silent: false,
     }
 }
 
@@ -118,6 +119,24 @@ fn a_path_that_helps_is_not_taken_out_and_hardly_ever_tried() {
     let mean = world.mean(3600);
     assert!(mean > 0.985 * 100.0, "{mean} Mbit/s over an hour");
     assert_eq!(world.reserve(), Vec::<u8>::new());
+}
+
+#[test]
+fn outages_that_come_and_go_are_no_reason() {
+    let sum: fn(&[u8]) -> f64 = |used| if used.len() == 2 { 90.0 } else { 60.0 };
+    let paths = vec![condition(1, 20, 0.0), condition(2, 80, 0.05)];
+    let mut world = World::new(paths, sum);
+    for _ in 0..600 {
+        world.run(2);
+        world.paths[1].silent = true;
+        world.rate = |_| 5.0;
+        world.run(1);
+        world.paths[1].silent = false;
+        world.rate = sum;
+        let reason = world.harm.reason(number(2), world.now);
+        let sentenced = reason.is_some_and(|why| why.contains("together moved"));
+        assert!(!sentenced, "for an outage");
+    }
 }
 
 #[test]

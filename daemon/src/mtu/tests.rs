@@ -175,6 +175,24 @@ fn every_fifth_probe_lost_takes_no_mtu_away() {
 }
 
 #[test]
+fn a_silence_of_the_whole_path_is_no_word_about_sizes() {
+    for silence in [200, 500, 1200, 5000] {
+        let mut path = Path::new(1420, 1420);
+        path.search.handle_traffic(Some(ROUND_TRIP), true, path.now);
+        path.until(|verdict| verdict == Verdict::Passes(1420));
+        for _ in 0..20 {
+            path.run(Duration::from_millis(1730));
+            path.carries = 0;
+            path.run(Duration::from_millis(silence));
+            path.carries = 1420;
+            path.run(Duration::from_secs(4));
+            let verdict = path.search.verdict();
+            assert_eq!(verdict, Verdict::Passes(1420), "{silence} ms of silence");
+        }
+    }
+}
+
+#[test]
 fn nothing_is_known_of_a_path_that_was_down() {
     let mut path = Path::new(1420, 1420);
     path.until(|verdict| verdict == Verdict::Passes(1420));

@@ -71,7 +71,7 @@ impl Supervisor {
         if idle {
             self.reserve.acked.clear();
         }
-        let conditions = self.site.conditions();
+        let conditions = self.site.conditions(now);
         self.reserve
             .peers
             .retain(|peer, _| conditions.contains_key(peer));
