@@ -165,8 +165,11 @@ pub fn run(
         timeline.pop();
     }
     let died = |_| io::Error::other("an end of the transfer died");
-    let (one, one_mptcp) = opening.join().map_err(died)???;
-    let (other, other_mptcp) = accepting.join().map_err(died)???;
+    let ends = [opening, accepting].map(|end| end.join().map_err(died).flatten().flatten());
+    let [Ok((one, one_mptcp)), Ok((other, other_mptcp))] = ends else {
+        let told = ends.map(|end| end.err().map(|error| error.to_string()));
+        return Err(io::Error::other(format!("opener and acceptor: {told:?}")));
+    };
     Ok(Outcome {
         intact: one == other && received.load(Relaxed) == transfer.bytes,
         mptcp: one_mptcp && other_mptcp,

@@ -22,8 +22,12 @@ use lab::{Isp, edits, flaps, held, idle};
 enum Part {
     /// What it costs when nothing happens.
     Idle,
-    /// Paths, devices and daemons that die, one at a time.
-    Faults,
+    /// Paths that fall silent, one at a time.
+    Silence,
+    /// A device that goes down.
+    Device,
+    /// A daemon that is killed.
+    Restart,
     /// All paths at once.
     Nothing,
     /// Flaps and reloads for minutes.
@@ -64,7 +68,9 @@ fn main() -> anyhow::Result<()> {
     };
     parts.iter().try_for_each(|part| match part {
         Part::Idle => idle(),
-        Part::Faults => faults(&arguments),
+        Part::Silence => silence(&arguments),
+        Part::Device => device(&arguments),
+        Part::Restart => restart(&arguments),
         Part::Nothing => nothing(&arguments),
         Part::Lasting => lasting(&arguments),
         Part::Neighbours => neighbours(&arguments),
@@ -108,26 +114,36 @@ fn lasting(arguments: &Arguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn faults(arguments: &Arguments) -> anyhow::Result<()> {
+fn silence(arguments: &Arguments) -> anyhow::Result<()> {
     let lab = events::lab()?;
-    let times = arguments.repeat;
     table::head();
     for path in 1..=3 {
-        let seen = repeat(times, || events::silence(&[path], Outage::SHORT))?;
+        let seen = repeat(arguments.repeat, || events::silence(&[path], Outage::SHORT))?;
         let left = 1.0 - lab.isps[path - 1].rate as f64 / 60.0;
         let event = format!("path {path} silent for 6 s");
         table::row(&lab, &event, &seen, left, Seen::stall);
     }
-    let seen = repeat(times, events::device_down)?;
+    Ok(())
+}
+
+fn device(arguments: &Arguments) -> anyhow::Result<()> {
+    let seen = repeat(arguments.repeat, events::device_down)?;
+    table::head();
+    let event = "device of path 1 down for 6 s";
+    table::row(&events::lab()?, event, &seen, 0.5, Seen::stall);
+    Ok(())
+}
+
+fn restart(arguments: &Arguments) -> anyhow::Result<()> {
+    let seen = repeat(arguments.repeat, events::restart)?;
+    table::head();
     table::row(
-        &lab,
-        "device of path 1 down for 6 s",
+        &events::lab()?,
+        "`kill -9` and start",
         &seen,
-        0.5,
+        1.0,
         Seen::stall,
     );
-    let seen = repeat(times, events::restart)?;
-    table::row(&lab, "`kill -9` and start", &seen, 1.0, Seen::stall);
     Ok(())
 }
 
