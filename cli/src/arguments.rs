@@ -5,6 +5,13 @@ use std::path::PathBuf;
 use anstream::ColorChoice;
 use clap::{Args, Parser, Subcommand};
 
+use crate::apply::Apply;
+use crate::bugreport::BugReport;
+use crate::init::Init;
+use crate::look::Look;
+use crate::run::Run;
+use crate::steer::Steer;
+
 /// Asks and steers the pathweave daemon of this site.
 #[derive(Debug, Parser)]
 #[command(version, arg_required_else_help = true)]
@@ -52,6 +59,16 @@ pub(crate) enum Command {
         )]
         key: PathBuf,
     },
+    /// Make this machine a site: key and fleet file, and what the other site needs.
+    Init(Init),
+    /// Put another fleet file in the place of this site's, and reload.
+    Apply(Apply),
+    /// Keep the fleet file that is on trial.
+    Confirm,
+    /// Start an unmodified program with MPTCP.
+    Run(Run),
+    /// Write one file that tells another person how this machine is; nothing secret is in it.
+    Bugreport(BugReport),
     /// Let the daemon go on with what its fleet file says now. Unchanged paths do not notice.
     Reload {
         /// Only tell what it would mean.
@@ -59,7 +76,7 @@ pub(crate) enum Command {
         dry_run: bool,
     },
     /// All peers and paths. Exit code 1 when a path that should be up is not.
-    Status,
+    Status(Look),
     /// The other sites.
     #[command(subcommand)]
     Peer(PeerCommand),
@@ -71,7 +88,7 @@ pub(crate) enum Command {
 #[derive(Debug, Subcommand)]
 pub(crate) enum PeerCommand {
     /// One line per peer.
-    List,
+    List(Look),
     /// One peer with its paths.
     Show {
         /// The peer's name, as in the fleet file.
@@ -91,13 +108,13 @@ pub(crate) enum PeerCommand {
 #[derive(Debug, Subcommand)]
 pub(crate) enum PathCommand {
     /// One line per path.
-    List,
+    List(Look),
     /// Everything about one path.
     Show(Which),
     /// Bring a path back that was taken down.
-    Up(Which),
+    Up(Steer),
     /// Take a path out of use until it is brought back, or the daemon starts anew.
-    Down(Which),
+    Down(Steer),
     /// Write a `[[path]]` into the fleet file, and reload.
     Add(Pair),
     /// Take a path out of the fleet file, and reload.

@@ -37,10 +37,15 @@ pub(crate) fn check(file: &Path, key: &Path, json: bool) -> Result<(), Failure> 
         });
     }
     output::data(&format!("{file} is good: {}\n", sites.join(", ")))?;
-    match this_site {
-        Some(name) => output::data(&format!("this machine is {name}\n")),
-        None => Ok(()),
+    if let Some(name) = this_site {
+        output::data(&format!("this machine is {name}\n"))?;
     }
+    if let [alone] = sites.as_slice() {
+        output::remark(&format!(
+            "{alone} waits for another site: run `pathweave init --join -` there"
+        ));
+    }
+    Ok(())
 }
 
 pub(crate) fn refused(file: &Path, error: ReadError) -> Failure {
@@ -56,7 +61,7 @@ pub(crate) fn refused(file: &Path, error: ReadError) -> Failure {
 }
 
 /// A key that cannot be read is a remark only: files are also checked where no daemon will run.
-fn this_site(fleet: &Fleet, key: &Path) -> Result<Option<String>, Failure> {
+pub(crate) fn this_site(fleet: &Fleet, key: &Path) -> Result<Option<String>, Failure> {
     match config::read_private_key(key) {
         Ok(key) => match fleet.view(&key.public()) {
             Ok(view) => Ok(Some(view.site.name.to_string())),

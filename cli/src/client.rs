@@ -1,5 +1,6 @@
 //! One request to the daemon: HTTP over its Unix socket.
 
+use std::cell::Cell;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -8,24 +9,34 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
-use pathweaved::control::{self, AdminState, AdminWish, ReloadWish, Reloaded, SCHEMA, Status};
+use pathweaved::control::{
+    self, AdminState, AdminWish, ReloadWish, Reloaded, SCHEMA, Status, Trial, TrialWish,
+};
 use pathweaved::names::Name;
 use tokio::net::UnixStream;
 
 use crate::failure::Failure;
+use crate::output;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
 #[derive(Debug)]
 pub(crate) struct Client {
     socket: PathBuf,
+    /// That the daemon is of another version is told once.
+    told: Cell<bool>,
 }
 
 impl Client {
     pub(crate) fn new(socket: &Path) -> Self {
         Self {
             socket: socket.to_path_buf(),
+            told: Cell::new(false),
         }
+    }
+
+    pub(crate) fn socket(&self) -> &Path {
+        &self.socket
     }
 
     pub(crate) fn status(&self) -> Result<Status, Failure> {
@@ -34,6 +45,13 @@ impl Client {
             serde_json::from_slice(&body).map_err(|error| strange(&error.to_string()))?;
         if status.schema != SCHEMA {
             return Err(strange(&format!("schema {}, not {SCHEMA}", status.schema)));
+        }
+        let (theirs, ours) = (&status.site.version, env!("CARGO_PKG_VERSION"));
+        if theirs != ours && !self.told.replace(true) {
+            output::remark(&format!(
+                "the daemon is pathweaved {theirs}, this command is {ours}: `systemctl restart \
+                 pathweaved` after an upgrade"
+            ));
         }
         Ok(status)
     }
@@ -58,6 +76,19 @@ impl Client {
         let wish = serde_json::to_vec(&ReloadWish { dry_run })
             .map_err(|error| Failure::Other(error.to_string()))?;
         let body = self.request(Method::POST, "/v1/reload", wish.into())?;
+        serde_json::from_slice(&body).map_err(|error| strange(&error.to_string()))
+    }
+
+    /// Lets the daemon run on another fleet file for a while.
+    pub(crate) fn try_out(&self, wish: &TrialWish) -> Result<Reloaded, Failure> {
+        let wish = serde_json::to_vec(wish).map_err(|error| Failure::Other(error.to_string()))?;
+        let body = self.request(Method::POST, "/v1/trial", wish.into())?;
+        serde_json::from_slice(&body).map_err(|error| strange(&error.to_string()))
+    }
+
+    /// The fleet file that is on trial.
+    pub(crate) fn trial(&self) -> Result<Trial, Failure> {
+        let body = self.request(Method::GET, "/v1/trial", Bytes::new())?;
         serde_json::from_slice(&body).map_err(|error| strange(&error.to_string()))
     }
 

@@ -2,10 +2,8 @@
 //! checked, written at once, and the daemon goes on with it. If it does not want it, the file is
 //! put back.
 
-mod disk;
-mod fleet;
+pub(crate) mod fleet;
 
-use std::io;
 use std::path::Path;
 
 use pathweaved::change::Changes;
@@ -17,6 +15,7 @@ use similar::TextDiff;
 use crate::arguments::{Edit, NewPeer, Pair};
 use crate::check;
 use crate::client::Client;
+use crate::disk::{self, unwritable};
 use crate::failure::Failure;
 use crate::output;
 use fleet::{EditError, NewSite};
@@ -73,9 +72,15 @@ impl Editor<'_> {
         let after = config::parse(&name, &new)
             .map_err(|errors| check::refused(Path::new(&name), errors.into()))?;
         if edit.dry_run {
-            return self.show(edit, (&old, &fleet), (&new, &after));
+            return self.show(file, (&old, &fleet), (&new, &after));
         }
-        disk::replace(file, &new).map_err(|error| unwritable(file, &error))?;
+        self.put(file, &old, &new)
+    }
+
+    /// The new text onto the disk, and the daemon goes on with it; if it does not want it, the old
+    /// one is put back.
+    pub(crate) fn put(&self, file: &Path, old: &str, new: &str) -> Result<(), Failure> {
+        disk::replace(file, new).map_err(|error| unwritable(file, &error))?;
         match self.client.reload(false) {
             Ok(reloaded) => {
                 self.tell(&reloaded)?;
@@ -96,20 +101,20 @@ impl Editor<'_> {
                 Ok(())
             }
             Err(refused) => {
-                disk::replace(file, &old).map_err(|error| unwritable(file, &error))?;
+                disk::replace(file, old).map_err(|error| unwritable(file, &error))?;
                 let text = format!("{refused} ({} is as it was)", file.display());
                 Err(refused.with_text(text))
             }
         }
     }
 
-    fn show(
+    pub(crate) fn show(
         &self,
-        edit: &Edit,
+        file: &Path,
         (old, before): (&str, &Fleet),
         (new, after): (&str, &Fleet),
     ) -> Result<(), Failure> {
-        let config = edit.config.display().to_string();
+        let config = file.display().to_string();
         let changes = self.meaning(before, after);
         if self.json {
             return output::json(&Reloaded {
@@ -147,7 +152,7 @@ impl Editor<'_> {
         }
     }
 
-    fn tell(&self, reloaded: &Reloaded) -> Result<(), Failure> {
+    pub(crate) fn tell(&self, reloaded: &Reloaded) -> Result<(), Failure> {
         if self.json {
             return output::json(reloaded);
         }
@@ -162,17 +167,4 @@ impl Editor<'_> {
 fn is_same_file(one: &Path, other: &Path) -> bool {
     let real = |path: &Path| path.canonicalize().ok();
     real(one) == real(other)
-}
-
-fn unwritable(file: &Path, error: &io::Error) -> Failure {
-    let text = format!(
-        "{} cannot be written ({error}), and is as it was: is the disk full, or read-only? are you \
-         root?",
-        file.display()
-    );
-    if error.kind() == io::ErrorKind::PermissionDenied {
-        Failure::NotPermitted(text)
-    } else {
-        Failure::Other(text)
-    }
 }

@@ -11,13 +11,18 @@ use crate::failure::Failure;
 use crate::output;
 
 pub(crate) fn generate() -> Result<(), Failure> {
+    let key = random()?;
+    warn_if_readable();
+    output::data(&key.to_text())?;
+    output::data("\n")
+}
+
+pub(crate) fn random() -> Result<PrivateKey, Failure> {
     let mut bytes = [0; 32];
     File::open("/dev/urandom")
         .and_then(|mut random| random.read_exact(&mut bytes))
         .map_err(|error| Failure::Other(format!("/dev/urandom: {error}")))?;
-    warn_if_readable();
-    output::data(&PrivateKey::from_bytes(bytes).to_text())?;
-    output::data("\n")
+    Ok(PrivateKey::from_bytes(bytes))
 }
 
 pub(crate) fn public() -> Result<(), Failure> {

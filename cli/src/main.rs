@@ -1,18 +1,26 @@
 //! pathweave: asks and steers the daemon of this site. stdout is data, stderr is remarks.
 //!
-//! [`arguments`] is what can be typed, [`client`] asks the daemon, [`report`] chooses what of its
-//! answer is shown, [`render`] shows it to a person; [`edit`] changes the fleet file; [`keys`] and
-//! [`check`] need no daemon.
+//! [`arguments`] is what can be typed, [`client`] asks the daemon, [`look`] and [`report`] choose
+//! what of its answer is shown, [`render`] shows it to a person; [`steer`] takes paths up and down; [`init`] writes the first fleet file, [`edit`]
+//! and [`apply`] change it; [`keys`], [`check`] and [`run`] need no daemon; [`bugreport`] gathers.
 
+mod apply;
 mod arguments;
+mod bugreport;
 mod check;
 mod client;
+mod disk;
 mod edit;
 mod failure;
+mod init;
 mod keys;
+mod look;
+mod near;
 mod output;
 mod render;
 mod report;
+mod run;
+mod steer;
 mod style;
 
 use std::process::ExitCode;
@@ -50,22 +58,27 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         Command::Genkey => keys::generate()?,
         Command::Pubkey => keys::public()?,
         Command::Check { file, key } => check::check(file, key, json)?,
+        Command::Init(wish) => init::init(wish)?,
+        Command::Apply(wish) => editor.apply(wish)?,
+        Command::Run(wish) => wish.run()?,
+        Command::Bugreport(wish) => wish.write(&client, json)?,
+        Command::Confirm => editor.confirm()?,
         Command::Reload { dry_run } => editor.reload(*dry_run)?,
-        Command::Status => return report()?.status(),
-        Command::Peer(PeerCommand::List) => report()?.peer_list()?,
+        Command::Status(look) => return look.show(&client, json, Report::status),
+        Command::Peer(PeerCommand::List(look)) => {
+            return look.show(&client, json, Report::peer_list);
+        }
         Command::Peer(PeerCommand::Show { peer }) => report()?.peer(peer)?,
         Command::Peer(PeerCommand::Add(new)) => editor.add_peer(new)?,
         Command::Peer(PeerCommand::Remove { peer, edit }) => editor.remove_peer(peer, edit)?,
         Command::Path(PathCommand::Add(pair)) => editor.add_path(pair)?,
         Command::Path(PathCommand::Remove(pair)) => editor.remove_path(pair)?,
-        Command::Path(PathCommand::List) => report()?.path_list()?,
+        Command::Path(PathCommand::List(look)) => {
+            return look.show(&client, json, Report::path_list);
+        }
         Command::Path(PathCommand::Show(which)) => report()?.path(&which.peer, which.path)?,
-        Command::Path(PathCommand::Up(which)) => {
-            client.set_admin(&which.peer, which.path, AdminState::Up)?;
-        }
-        Command::Path(PathCommand::Down(which)) => {
-            client.set_admin(&which.peer, which.path, AdminState::Down)?;
-        }
+        Command::Path(PathCommand::Up(steer)) => steer.steer(&client, AdminState::Up)?,
+        Command::Path(PathCommand::Down(steer)) => steer.steer(&client, AdminState::Down)?,
     }
     Ok(ExitCode::SUCCESS)
 }

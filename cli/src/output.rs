@@ -10,19 +10,29 @@ use crate::style::{Style, Tone};
 
 /// Writes data as it is; the caller ends its lines.
 pub(crate) fn data(text: &str) -> Result<(), Failure> {
+    data_or_gone(text).map(|_| ())
+}
+
+/// `false` when the reader has gone away.
+pub(crate) fn data_or_gone(text: &str) -> Result<bool, Failure> {
     let mut out = anstream::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::Other(format!(
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(Failure::Other(format!(
             "standard output cannot be written: {error}"
         ))),
-        Ok(()) | Err(_) => Ok(()),
+        Ok(()) => Ok(true),
     }
 }
 
 /// One line of JSON.
 pub(crate) fn json(value: &impl Serialize) -> Result<(), Failure> {
+    data(&json_line(value)?)
+}
+
+pub(crate) fn json_line(value: &impl Serialize) -> Result<String, Failure> {
     let text = serde_json::to_string(value).map_err(|error| Failure::Other(error.to_string()))?;
-    data(&(text + "\n"))
+    Ok(text + "\n")
 }
 
 pub(crate) fn remark(text: &str) {

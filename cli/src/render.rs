@@ -8,7 +8,7 @@ use pathweaved::control::{Offload, PathState, PathStatus, PeerStatus, Status};
 
 use crate::style::{Style, Tone};
 use table::{Cell, Column, Side, table};
-use units::{age, bytes, millis, or_dash, percent};
+use units::{age, bytes, millis, or_dash, percent, span};
 
 /// Loss from which one TCP flow is visibly slow: the Mathis bound at 50 ms is 4 Mbit/s.
 const LOSSY: f64 = 0.005;
@@ -55,7 +55,7 @@ pub(crate) fn status(status: &Status, style: Style) -> String {
         );
     }
     if status.peers.is_empty() {
-        text += "no peers\n";
+        text += "no other site yet: run `pathweave init --join -` there, then `pathweave apply -` here\n";
     }
     for one in &status.peers {
         text += "\n";
@@ -199,7 +199,7 @@ fn row(path: &PathStatus) -> Vec<Cell> {
     };
     vec![
         path.path.to_string().into(),
-        Cell::new(word(path.state), tone(path.state)),
+        Cell::new(state(path), tone(path.state)),
         format!("{} → {}", path.link, path.remote_link).into(),
         or_dash(path.endpoint.as_ref()).into(),
         millis(path.rtt_ms).into(),
@@ -222,6 +222,16 @@ fn wanted(peer: &PeerStatus) -> usize {
 fn up(peer: &PeerStatus) -> usize {
     let up = |path: &&PathStatus| path.state == PathState::Up;
     peer.paths.iter().filter(up).count()
+}
+
+/// Of a path that is not up, since when.
+fn state(path: &PathStatus) -> String {
+    match path.state {
+        PathState::Up => word(path.state).to_owned(),
+        PathState::Init | PathState::Down | PathState::AdminDown => {
+            format!("{} for {}", word(path.state), span(path.since_s))
+        }
+    }
 }
 
 fn word(state: PathState) -> &'static str {

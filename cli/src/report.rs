@@ -1,12 +1,15 @@
 //! Which part of the daemon's status a command shows, for a person or as JSON. Every document
 //! carries the schema's number.
 
+pub(crate) mod peers;
+
 use std::process::ExitCode;
 
 use pathweaved::control::{PathState, PathStatus, PeerStatus, SCHEMA, Status};
 use serde::Serialize;
 
 use crate::failure::Failure;
+use crate::look::Shown;
 use crate::output;
 use crate::render;
 use crate::style::Style;
@@ -51,30 +54,30 @@ impl Report {
     }
 
     /// Exit code 1 when a path that should be up is not.
-    pub(crate) fn status(&self) -> Result<ExitCode, Failure> {
-        if self.json {
-            output::json(&self.status)?;
+    pub(crate) fn status(&self) -> Shown {
+        let text = if self.json {
+            output::json_line(&self.status)?
         } else {
-            output::data(&render::status(&self.status, self.style))?;
-        }
+            render::status(&self.status, self.style)
+        };
         let mut paths = self.status.peers.iter().flat_map(|peer| &peer.paths);
         let degraded = paths.any(|path| matches!(path.state, PathState::Down | PathState::Init));
-        Ok(ExitCode::from(u8::from(degraded)))
+        Ok((text, ExitCode::from(u8::from(degraded))))
     }
 
-    pub(crate) fn peer_list(&self) -> Result<(), Failure> {
+    pub(crate) fn peer_list(&self) -> Shown {
         let peers = &self.status.peers;
-        self.show(Content::Peers(peers), || {
+        self.shown(Content::Peers(peers), || {
             render::peer_list(peers, self.style)
         })
     }
 
     pub(crate) fn peer(&self, name: &str) -> Result<(), Failure> {
-        let peer = self.find_peer(name)?;
+        let peer = peers::find(name, &self.status.peers)?;
         self.show(Content::Peer(peer), || render::peer(peer, self.style))
     }
 
-    pub(crate) fn path_list(&self) -> Result<(), Failure> {
+    pub(crate) fn path_list(&self) -> Shown {
         let peers = &self.status.peers;
         let of_peer = |peer: &PeerStatus| peer.paths.len();
         let mut paths = Vec::with_capacity(peers.iter().map(of_peer).sum());
@@ -82,14 +85,14 @@ impl Report {
             let name = peer.site.as_str();
             paths.extend(peer.paths.iter().map(|path| PathOf { peer: name, path }));
         }
-        self.show(Content::Paths(paths), || {
+        self.shown(Content::Paths(paths), || {
             render::path_list(peers, self.style)
         })
     }
 
     pub(crate) fn path(&self, peer: &str, number: u8) -> Result<(), Failure> {
-        let peer = self.find_peer(peer)?;
-        let path = find_path(peer, number)?;
+        let peer = peers::find(peer, &self.status.peers)?;
+        let path = peers::find_path(peer, number)?;
         let content = Content::Path(PathOf {
             peer: &peer.site,
             path,
@@ -98,43 +101,19 @@ impl Report {
     }
 
     fn show(&self, content: Content<'_>, text: impl FnOnce() -> String) -> Result<(), Failure> {
-        if self.json {
-            output::json(&Document {
+        let (text, _) = self.shown(content, text)?;
+        output::data(&text)
+    }
+
+    fn shown(&self, content: Content<'_>, text: impl FnOnce() -> String) -> Shown {
+        let text = if self.json {
+            output::json_line(&Document {
                 schema: SCHEMA,
                 content,
-            })
+            })?
         } else {
-            output::data(&text())
-        }
+            text()
+        };
+        Ok((text, ExitCode::SUCCESS))
     }
-
-    fn find_peer(&self, name: &str) -> Result<&PeerStatus, Failure> {
-        let peers = &self.status.peers;
-        peers.iter().find(|peer| peer.site == name).ok_or_else(|| {
-            let known: Vec<_> = peers.iter().map(|peer| peer.site.as_str()).collect();
-            Failure::Other(match known.as_slice() {
-                [] => "the fleet file names no other site: add one".to_owned(),
-                known => format!(
-                    "no peer is called {name:?}; the peers are: {}",
-                    known.join(", ")
-                ),
-            })
-        })
-    }
-}
-
-fn find_path(peer: &PeerStatus, number: u8) -> Result<&PathStatus, Failure> {
-    let found = peer.paths.iter().find(|path| path.path == number);
-    found.ok_or_else(|| {
-        let known: Vec<_> = peer
-            .paths
-            .iter()
-            .map(|path| path.path.to_string())
-            .collect();
-        Failure::Other(format!(
-            "{} has no path {number}; its paths are: {}",
-            peer.site,
-            known.join(", ")
-        ))
-    })
 }

@@ -7,6 +7,8 @@ use anstyle::{AnsiColor, Effects};
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Style {
     color: bool,
+    /// Letters in a line; `None` where it is no terminal.
+    width: Option<usize>,
 }
 
 /// What a text means.
@@ -23,7 +25,11 @@ pub(crate) enum Tone {
 impl Style {
     /// As `--color`, `NO_COLOR` and the kind of standard output say.
     pub(crate) fn of_stdout() -> Self {
-        Self::of(AutoStream::choice(&std::io::stdout()))
+        let size = terminal_size::terminal_size_of(std::io::stdout());
+        Self {
+            width: size.map(|(width, _)| usize::from(width.0)),
+            ..Self::of(AutoStream::choice(&std::io::stdout()))
+        }
     }
 
     pub(crate) fn of_stderr() -> Self {
@@ -33,17 +39,30 @@ impl Style {
     fn of(choice: ColorChoice) -> Self {
         Self {
             color: choice != ColorChoice::Never,
+            width: None,
         }
     }
 
     #[cfg(test)]
     pub(crate) fn plain() -> Self {
-        Self { color: false }
+        Self::of(ColorChoice::Never)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn narrow(width: usize) -> Self {
+        Self {
+            width: Some(width),
+            ..Self::plain()
+        }
     }
 
     #[cfg(test)]
     pub(crate) fn colored() -> Self {
-        Self { color: true }
+        Self::of(ColorChoice::Always)
+    }
+
+    pub(crate) fn width(self) -> Option<usize> {
+        self.width
     }
 
     pub(crate) fn is_colored(self) -> bool {

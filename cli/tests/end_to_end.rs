@@ -8,17 +8,23 @@
     reason = "a test: it runs the command, and what is missing shall fail it"
 )]
 
+#[path = "end_to_end/bugreport.rs"]
+mod bugreport;
 #[path = "end_to_end/daemon.rs"]
 mod daemon;
 #[path = "end_to_end/files.rs"]
 mod files;
+#[path = "end_to_end/init.rs"]
+mod init;
 #[path = "end_to_end/requests.rs"]
 mod requests;
+#[path = "end_to_end/run.rs"]
+mod run;
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use daemon::{Answer, Daemon};
 
@@ -64,6 +70,85 @@ fn status_is_0_when_all_paths_are_up_and_1_when_one_is_not() {
 }
 
 #[test]
+fn a_daemon_of_another_version_is_told_and_no_failure() {
+    let daemon = Daemon::start(Answer::Older);
+    let (_, remarks, code) = seen(&run(&daemon.socket, &["status"]));
+    assert!(
+        remarks.contains("the daemon is pathweaved 0.0.9"),
+        "{remarks}"
+    );
+    assert_eq!(code, 0);
+}
+
+#[test]
+fn only_what_is_asked_for_is_shown() {
+    let daemon = Daemon::start(Answer::OneDown);
+    let shown = |arguments: &[&str]| {
+        let (out, remarks, code) = seen(&run(&daemon.socket, arguments));
+        assert_eq!(remarks, "", "{arguments:?}");
+        (
+            out.contains("fiber → fiber"),
+            out.contains("cable → fiber"),
+            code,
+        )
+    };
+    assert_eq!(shown(&["status", "--down"]), (false, true, 1));
+    assert_eq!(shown(&["status", "--link", "cable"]), (false, true, 1));
+    assert_eq!(shown(&["path", "list", "--down"]), (false, true, 0));
+    assert_eq!(
+        shown(&["path", "list", "--peer", "tainan"]),
+        (true, true, 0)
+    );
+    let daemon = Daemon::start(Answer::AllUp);
+    let (out, _, code) = seen(&run(&daemon.socket, &["status", "--down"]));
+    assert!(out.contains("nothing is down"), "{out}");
+    assert_eq!(code, 0);
+}
+
+#[test]
+fn a_watch_looks_again_until_its_reader_goes_away() {
+    let daemon = Daemon::start(Answer::AllUp);
+    let mut command = pathweave(&daemon.socket);
+    command
+        .args(["status", "--json", "--watch", "1"])
+        .stdout(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    for _ in 0..2 {
+        let line = lines.next().unwrap().unwrap();
+        assert!(line.starts_with(r#"{"schema":1"#), "{line}");
+    }
+    drop(lines);
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn a_dry_run_says_what_taking_a_path_down_would_mean_and_does_nothing() {
+    let daemon = Daemon::start(Answer::AllUp);
+    let said = |daemon: &Daemon, arguments: &[&str]| {
+        let arguments = [arguments, &["--dry-run"]].concat();
+        let (out, remarks, code) = seen(&run(&daemon.socket, &arguments));
+        assert_eq!((remarks.as_str(), code), ("", 0));
+        out
+    };
+    let down = ["path", "down", "tainan", "1"];
+    assert_eq!(
+        said(&daemon, &down),
+        "path 1 to tainan would go out of use: what 1 subflow carries moves to path 2\n"
+    );
+    let alone = Daemon::start(Answer::OneDown);
+    assert!(said(&alone, &down).contains("is the last live path to tainan"));
+    let up = said(&daemon, &["path", "up", "tainan", "2"]);
+    assert!(up.contains("was not taken down"), "{up}");
+    run(&daemon.socket, &["path", "down", "tainan", "2"]);
+    assert_eq!(
+        daemon.heard(),
+        "tainan/2 Down",
+        "a dry run reached the daemon"
+    );
+}
+
+#[test]
 fn a_path_that_the_operator_took_down_is_no_trouble() {
     let daemon = Daemon::start(Answer::OneTakenDown);
     let (out, _, code) = seen(&run(&daemon.socket, &["status"]));
@@ -106,7 +191,14 @@ fn a_peer_or_path_that_is_not_there_is_answered_with_those_that_are() {
         (&["path", "show", "tainan", "7"], "its paths are: 1, 2"),
         (&["path", "down", "nowhere", "1"], "the peers are: tainan"),
         (&["path", "down", "tainan", "7"], "its paths are: 1, 2"),
-        (&["path", "down", "../status", "1"], "pathweave peer list"),
+        (&["path", "down", "../status", "1"], "the peers are: tainan"),
+        (&["peer", "show", "tianan"], "did you mean tainan?"),
+        (
+            &["path", "up", "tianan", "1", "--dry-run"],
+            "did you mean tainan?",
+        ),
+        (&["status", "--peer", "tainam"], "did you mean tainan?"),
+        (&["path", "list", "--link", "cabel"], "did you mean cable?"),
     ];
     for (arguments, remedy) in table {
         let (out, remarks, code) = seen(&run(&daemon.socket, arguments));

@@ -196,6 +196,26 @@ pub struct Reloaded {
     pub changes: Vec<String>,
 }
 
+/// The body of a request to run on a fleet file that the disk does not have yet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrialWish {
+    pub text: String,
+    /// Unless it is confirmed in this time, the daemon goes back to what it ran on before.
+    pub seconds: u64,
+}
+
+/// A fleet file on trial.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trial {
+    /// The fleet file on the disk,
+    pub config: String,
+    /// its text when the trial began,
+    pub base: String,
+    /// and the one that runs.
+    pub text: String,
+    pub seconds_left: u64,
+}
+
 /// What a failed request answers, with the HTTP status that fits.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {

@@ -18,7 +18,7 @@ mod error;
 mod fallback;
 mod journal;
 mod mptcp;
-mod netlink;
+pub mod netlink;
 mod nft;
 mod observe;
 pub mod path_manager;

@@ -4,21 +4,28 @@
 use pathweaved::config::{Fleet, Peer, Site};
 use toml_edit::{Array, ArrayOfTables, DocumentMut, InlineTable, Item, Table, Value};
 
+use crate::near;
+
 /// What cannot be done to the text.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum EditError {
+pub(crate) enum EditError {
     #[error("the fleet file is not TOML: run `pathweave check`")]
     NotToml,
     #[error("{0} is in the fleet file already: use another name, or edit the file")]
     Twice(String),
-    #[error("the fleet file has no site {asked:?}; it has {known}")]
-    NoSite { asked: String, known: String },
+    #[error("the fleet file has no site {asked:?}{hint}; it has {known}")]
+    NoSite {
+        asked: String,
+        hint: String,
+        known: String,
+    },
     #[error("write the links as SITE/LINK, for example nara/fiber, not {0:?}")]
     NotALink(String),
-    #[error("site {site} has no link {asked:?}; it has {known}")]
+    #[error("site {site} has no link {asked:?}{hint}; it has {known}")]
     NoLink {
         site: String,
         asked: String,
+        hint: String,
         known: String,
     },
     #[error("{0} and {1} make a path already")]
@@ -38,12 +45,12 @@ pub(super) enum EditError {
 
 /// A site to be written.
 #[derive(Debug)]
-pub(super) struct NewSite<'a> {
-    pub(super) name: &'a str,
-    pub(super) id: u8,
-    pub(super) public_key: &'a str,
-    pub(super) links: &'a [String],
-    pub(super) subnets: &'a [String],
+pub(crate) struct NewSite<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) id: u8,
+    pub(crate) public_key: &'a str,
+    pub(crate) links: &'a [String],
+    pub(crate) subnets: &'a [String],
 }
 
 fn document(text: &str) -> Result<DocumentMut, EditError> {
@@ -51,11 +58,16 @@ fn document(text: &str) -> Result<DocumentMut, EditError> {
 }
 
 fn sites(document: &mut DocumentMut) -> Result<&mut Table, EditError> {
-    let sites = document.get_mut("site").and_then(Item::as_table_mut);
+    let none = || {
+        let mut sites = Table::new();
+        sites.set_implicit(true);
+        Item::Table(sites)
+    };
+    let sites = document.entry("site").or_insert_with(none).as_table_mut();
     sites.ok_or(EditError::Unusual("site"))
 }
 
-pub(super) fn add_site(text: &str, new: &NewSite<'_>) -> Result<String, EditError> {
+pub(crate) fn add_site(text: &str, new: &NewSite<'_>) -> Result<String, EditError> {
     let mut document = document(text)?;
     // Behind the other sites, before the paths.
     let last = sites(&mut document)?
@@ -165,6 +177,7 @@ fn site<'f>(fleet: &'f Fleet, name: &str) -> Result<&'f Site, EditError> {
     let found = fleet.sites.values().find(|site| site.name.as_str() == name);
     found.ok_or_else(|| EditError::NoSite {
         asked: name.to_owned(),
+        hint: near::hint(name, fleet.sites.values().map(|site| site.name.as_str())),
         known: list(fleet.sites.values().map(|site| site.name.as_str())),
     })
 }
@@ -180,6 +193,7 @@ fn ends<'f>(fleet: &'f Fleet, pair: [&str; 2]) -> Result<[End<'f>; 2], EditError
         let link = link.ok_or_else(|| EditError::NoLink {
             site: name.to_owned(),
             asked: asked.to_owned(),
+            hint: near::hint(asked, site.links.iter().map(|link| link.name.as_str())),
             known: list(site.links.iter().map(|link| link.name.as_str())),
         })?;
         Ok((site, link))

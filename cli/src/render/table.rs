@@ -43,11 +43,29 @@ pub(super) enum Side {
     Right,
 }
 
+/// What a narrow terminal does without, first to last.
+const LEFT_OUT: [&str; 10] = [
+    "handshake",
+    "mtu",
+    "addresses",
+    "endpoint",
+    "received",
+    "sent",
+    "subflows",
+    "loss",
+    "id",
+    "rtt",
+];
+
+/// Where a column stands in the row, its side and its width.
+type Shown = (usize, Side, usize);
+
 /// Every line is indented by two and ends with a new line. A column in which every cell is empty
-/// is left out.
+/// is left out. Where the terminal is too narrow, the last column goes to a line of its own, and
+/// then one after the other is left out.
 pub(super) fn table(columns: &[Column], rows: &[Vec<Cell>], style: Style) -> String {
     let cells = |column: usize| rows.iter().filter_map(move |row| row.get(column));
-    let shown: Vec<(usize, Side, usize)> = columns
+    let mut shown: Vec<Shown> = columns
         .iter()
         .enumerate()
         .filter(|(column, _)| cells(*column).any(|cell| !cell.text.is_empty()))
@@ -56,17 +74,46 @@ pub(super) fn table(columns: &[Column], rows: &[Vec<Cell>], style: Style) -> Str
             (column, *side, widest.max(heading.chars().count()))
         })
         .collect();
-    let headings = columns
+    let below = fit(columns, &mut shown, style.width());
+    let headings: Vec<_> = columns
         .iter()
         .map(|(heading, _)| Cell::new(*heading, Tone::Muted))
         .collect();
-    std::iter::once(&headings)
-        .chain(rows)
-        .map(|row| line(row, &shown, style))
-        .collect()
+    let rows = rows.iter().map(|row| {
+        let remark = below.and_then(|column| row.get(column));
+        let remark = remark.filter(|cell| !cell.text.is_empty());
+        let remark = remark.map(|cell| format!("    {}\n", style.paint(&cell.text, cell.tone)));
+        line(row, &shown, style) + &remark.unwrap_or_default()
+    });
+    line(&headings, &shown, style) + &rows.collect::<String>()
 }
 
-fn line(row: &[Cell], shown: &[(usize, Side, usize)], style: Style) -> String {
+/// The column that goes to a line of its own, if it does.
+fn fit(columns: &[Column], shown: &mut Vec<Shown>, width: Option<usize>) -> Option<usize> {
+    let fits = |shown: &[Shown]| {
+        let needed: usize = shown.iter().map(|(.., width)| width + 2).sum();
+        width.is_none_or(|width| needed <= width)
+    };
+    if fits(shown) {
+        return None;
+    }
+    let is_last = |(column, ..): &Shown| column + 1 == columns.len();
+    let below = shown.pop_if(|last| is_last(last));
+    for name in LEFT_OUT {
+        if fits(shown) {
+            break;
+        }
+        let is_it = |column: usize| {
+            columns
+                .get(column)
+                .is_some_and(|(heading, _)| *heading == name)
+        };
+        shown.retain(|(column, ..)| !is_it(*column));
+    }
+    below.map(|(column, ..)| column)
+}
+
+fn line(row: &[Cell], shown: &[Shown], style: Style) -> String {
     let mut line = String::new();
     let mut blank = 0;
     for (column, side, width) in shown {

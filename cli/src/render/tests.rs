@@ -147,3 +147,10 @@ fn a_site_without_peers_says_so() {
     alone.site.repairs = [("route".to_owned(), 12), ("rule".to_owned(), 3)].into();
     insta::assert_snapshot!(status(&alone, Style::plain()));
 }
+
+#[test]
+fn a_narrow_terminal_loses_columns_and_not_the_reason() {
+    let eighty = status(&a_status(), Style::narrow(80));
+    let forty = status(&a_status(), Style::narrow(40));
+    insta::assert_snapshot!(eighty + "\n" + &forty);
+}

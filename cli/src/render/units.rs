@@ -19,11 +19,14 @@ pub(super) fn percent(share: Option<f64>) -> String {
 }
 
 pub(super) fn age(seconds: Option<u64>) -> String {
+    seconds.map_or_else(|| "never".to_owned(), |seconds| span(seconds) + " ago")
+}
+
+pub(super) fn span(seconds: u64) -> String {
     match seconds {
-        None => "never".to_owned(),
-        Some(seconds @ 0..120) => format!("{seconds} s ago"),
-        Some(seconds @ 120..7200) => format!("{} min ago", seconds / 60),
-        Some(seconds) => format!("{} h ago", seconds / 3600),
+        0..120 => format!("{seconds} s"),
+        120..7200 => format!("{} min", seconds / 60),
+        7200.. => format!("{} h", seconds / 3600),
     }
 }
 

@@ -16,6 +16,8 @@ pub(crate) enum Answer {
     AllUp,
     OneDown,
     OneTakenDown,
+    /// All is well, and of another version.
+    Older,
     /// The supervisor hangs.
     Nothing,
 }
@@ -95,6 +97,12 @@ async fn supervise(answer: Answer, mut questions: mpsc::Receiver<Ask>, tell: Syn
                 dry_run: wish.dry_run,
                 changes: vec!["+ path 3 to tainan (fiber ↔ lte)".to_owned()],
             }))),
+            Ask::TryOut { reply, .. } => drop(reply.send(Ok(Reloaded {
+                config: "/etc/pathweave/pathweave.toml".to_owned(),
+                dry_run: false,
+                changes: Vec::new(),
+            }))),
+            Ask::Trial(reply) => drop(reply.send(None)),
             Ask::SetAdmin {
                 peer,
                 path,
@@ -133,7 +141,11 @@ fn a_status(answer: Answer) -> Status {
             address: Some("10.213.1.1".to_owned()),
             address6: None,
             public_key: String::new(),
-            version: "0.1.0".to_owned(),
+            version: if answer == Answer::Older {
+                "0.0.9".to_owned()
+            } else {
+                env!("CARGO_PKG_VERSION").to_owned()
+            },
             warnings: Vec::new(),
             strangers: 0,
             path_manager: "userspace".into(),

@@ -160,20 +160,13 @@ fn sites<'t>(
     let Some(tables) = file.named_tables("site", "a table: [site.nara]", problems) else {
         return Vec::new();
     };
-    if tables.len() < 2 {
-        let (what, remedy) = match tables.len() {
-            0 => (NO_SITE, EACH_SITE),
-            _ => (
-                "the file describes one site only",
-                "describe the other site as well: [site.tainan]",
-            ),
-        };
-        problems.push(Problem::new(file.place_of("site"), what, remedy));
+    if tables.is_empty() {
+        problems.push(Problem::new(file.place_of("site"), NO_SITE, EACH_SITE));
     }
     let read = |(name, table): (_, Option<_>)| Some(site::read(name, table?, port, problems));
     let sites: Vec<_> = tables.into_iter().filter_map(read).collect();
     let plain = |site: &site::Draft<'_>| site.kind == Some(SiteKind::WireGuard);
-    if let ([first, _, ..], true) = (sites.as_slice(), sites.iter().all(plain)) {
+    if let ([first, ..], true) = (sites.as_slice(), sites.iter().all(plain)) {
         let what = "every site is of kind \"wireguard\": pathweaved runs at none";
         let remedy = "remove `kind` where pathweaved runs";
         problems.push(Problem::new(first.kind_place.clone(), what, remedy));

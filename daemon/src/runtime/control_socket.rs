@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use axum::extract::rejection::{JsonRejection, PathRejection};
 use axum::extract::{ConnectInfo, DefaultBodyLimit, Path as UrlPath, State};
+use axum::handler::Handler;
 use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -21,12 +22,16 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use super::supervisor::ReloadError;
-use crate::control::{AdminState, AdminWish, Failure, ReloadWish, Reloaded, SOCKET, Status};
+use crate::control::{
+    AdminState, AdminWish, Failure, ReloadWish, Reloaded, SOCKET, Status, Trial, TrialWish,
+};
 use door::{Caller, Door};
 
 /// The supervisor answers within milliseconds; after this it is stuck.
 const PATIENCE: Duration = Duration::from_secs(5);
 const LARGEST_BODY: usize = 4096;
+/// A fleet file of the largest size, as JSON writes it.
+const LARGEST_FLEET: usize = 3 << 20;
 
 /// What the supervisor is asked.
 #[derive(Debug)]
@@ -43,6 +48,12 @@ pub enum Ask {
         wish: ReloadWish,
         reply: oneshot::Sender<Result<Reloaded, ReloadError>>,
     },
+    TryOut {
+        wish: TrialWish,
+        reply: oneshot::Sender<Result<Reloaded, ReloadError>>,
+    },
+    /// `None`: nothing is on trial.
+    Trial(oneshot::Sender<Option<Trial>>),
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -90,6 +101,10 @@ fn router(asks: mpsc::Sender<Ask>) -> Router {
     Router::new()
         .route("/v1/status", get(status))
         .route("/v1/reload", post(reload))
+        .route(
+            "/v1/trial",
+            get(trial).post(try_out.layer(DefaultBodyLimit::max(LARGEST_FLEET))),
+        )
         .route("/v1/paths/{peer}/{path}/admin", post(set_admin))
         .fallback(unknown_request)
         .method_not_allowed_fallback(wrong_method)
@@ -154,7 +169,43 @@ async fn reload(
         return failure(StatusCode::FORBIDDEN, why);
     }
     let (reply, answer) = oneshot::channel();
-    match put(&asks, Ask::Reload { wish, reply }, answer).await {
+    told(put(&asks, Ask::Reload { wish, reply }, answer).await)
+}
+
+async fn try_out(
+    State(asks): State<mpsc::Sender<Ask>>,
+    ConnectInfo(caller): ConnectInfo<Caller>,
+    wish: Result<Json<TrialWish>, JsonRejection>,
+) -> Response {
+    if !caller.may_change() {
+        let why = "only root may try a fleet file out: try again with sudo";
+        return failure(StatusCode::FORBIDDEN, why);
+    }
+    let wish = match wish {
+        Ok(Json(wish)) => wish,
+        Err(wrong) => {
+            let why = format!(
+                r#"{}; send {{"text":"…","seconds":300}}"#,
+                wrong.body_text()
+            );
+            return failure(wrong.status(), &why);
+        }
+    };
+    let (reply, answer) = oneshot::channel();
+    told(put(&asks, Ask::TryOut { wish, reply }, answer).await)
+}
+
+async fn trial(State(asks): State<mpsc::Sender<Ask>>) -> Response {
+    let (reply, answer) = oneshot::channel();
+    match put(&asks, Ask::Trial(reply), answer).await {
+        Ok(Some(trial)) => Json(trial).into_response(),
+        Ok(None) => failure(StatusCode::NOT_FOUND, "no fleet file is on trial"),
+        Err(response) => response,
+    }
+}
+
+fn told(answer: Result<Result<Reloaded, ReloadError>, Response>) -> Response {
+    match answer {
         Ok(Ok(reloaded)) => Json(reloaded).into_response(),
         Ok(Err(error)) if error.is_configuration() => {
             failure(StatusCode::UNPROCESSABLE_ENTITY, &error.to_string())

@@ -4,6 +4,7 @@
 mod harm;
 mod kernel;
 mod reload;
+mod trial;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -34,6 +35,7 @@ use super::signals::{Heard, Signals};
 
 use harm::Reserve;
 pub use reload::ReloadError;
+use trial::OnTrial;
 
 /// How often traffic is looked at, and boringtun's timers are served.
 const LOOK: Duration = Duration::from_millis(100);
@@ -94,6 +96,7 @@ pub struct Supervisor {
     desired: KernelState,
     repairs: Repairs,
     reserve: Reserve,
+    trial: Option<OnTrial>,
     /// What the kernel had counted when we were started.
     fallbacks: BTreeMap<&'static str, u64>,
     due: Due,
@@ -133,6 +136,7 @@ impl Supervisor {
             desired: KernelState::default(),
             repairs: Repairs::default(),
             reserve: Reserve::default(),
+            trial: None,
             due: Due {
                 traffic: now,
                 second: now,
@@ -213,6 +217,7 @@ impl Supervisor {
         if self.due.second <= now {
             self.due.second = now + SECOND;
             self.shared.identity.tick();
+            self.look_at_trial(now);
             self.look_at_unannounced(now);
         }
         while let Some(action) = self.site.poll_action(now) {
@@ -344,6 +349,8 @@ impl Supervisor {
         let unheard = match ask {
             Ask::Status(reply) => reply.send(self.status()).is_err(),
             Ask::Reload { wish, reply } => reply.send(self.reload(wish.dry_run)).is_err(),
+            Ask::TryOut { wish, reply } => reply.send(self.try_out(wish)).is_err(),
+            Ask::Trial(reply) => reply.send(self.trial()).is_err(),
             Ask::SetAdmin {
                 peer,
                 path,
@@ -380,6 +387,7 @@ impl Supervisor {
         let strangers = self.shared.strangers.load(Relaxed);
         let mut warnings = self.desired.warnings.clone();
         warnings.extend(self.repairs.warnings(clock::now()));
+        warnings.extend(self.trial_warning(clock::now()));
         let mut status = self.site.status(&facts.collect(), warnings, strangers);
         self.healer.tell(&mut status.site);
         status.site.repairs = self.repairs.totals();

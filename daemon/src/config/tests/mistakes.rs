@@ -142,9 +142,9 @@ fn of_the_file() -> Vec<Mistake> {
         ("an empty table of sites", "[site]\n".to_owned()),
         ("a key with an escape", top("\"a\\u001b[31m\" = 1")),
         (
-            "one site only",
+            "one plain wg site only",
             format!(
-                "[site.nara]\nid = 1\npublic_key = \"{KEY_A}\"\n{}",
+                "[site.nara]\nid = 1\nkind = \"wireguard\"\npublic_key = \"{KEY_A}\"\n{}",
                 link("")
             ),
         ),

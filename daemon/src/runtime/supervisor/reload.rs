@@ -44,27 +44,40 @@ impl ReloadError {
 }
 
 impl Supervisor {
-    /// Goes on with what the fleet file says now; with `dry_run` only tells what that means.
+    /// Goes on with what the fleet file says now; with `dry_run` only tells what that means. It is
+    /// the end of a trial.
     pub(super) fn reload(&mut self, dry_run: bool) -> Result<Reloaded, ReloadError> {
         let view = config::read(&self.source.config)?.view(&self.source.key)?;
-        let changes = Changes::between(self.site.view(), &view)?;
+        let changes = self.go_on(&view, dry_run)?;
+        if !dry_run {
+            self.trial = None;
+        }
+        Ok(self.reloaded(&changes, dry_run))
+    }
+
+    /// Runs on another view.
+    pub(super) fn go_on(&mut self, view: &View, dry_run: bool) -> Result<Changes, ReloadError> {
+        let changes = Changes::between(self.site.view(), view)?;
         if view.leak_guard {
             self.host.check_guard()?;
         }
-        Paths::check_names(&view, &self.host)?;
-        if !dry_run && *self.site.view() != view {
-            self.acquire(&view, &changes)?;
-            self.commit(&view, &changes);
+        Paths::check_names(view, &self.host)?;
+        if !dry_run && self.site.view() != view {
+            self.acquire(view, &changes)?;
+            self.commit(view, &changes);
         }
-        let told: Vec<_> = changes.told.iter().map(ToString::to_string).collect();
-        for change in &told {
-            tracing::info!(change, dry_run, "reload");
+        for change in &changes.told {
+            tracing::info!(%change, dry_run, "reload");
         }
-        Ok(Reloaded {
+        Ok(changes)
+    }
+
+    pub(super) fn reloaded(&self, changes: &Changes, dry_run: bool) -> Reloaded {
+        Reloaded {
             config: self.source.config.display().to_string(),
             dry_run,
-            changes: told,
-        })
+            changes: changes.told.iter().map(ToString::to_string).collect(),
+        }
     }
 
     /// Sockets and interfaces. On `Err` everything is as it was.
