@@ -126,9 +126,8 @@ impl Init {
             proposal.name = name.to_string();
         }
         proposal.id = self.id.unwrap_or(proposal.id);
-        let base = joined.map_or_else(|| self.head(), |joined| joined.text.clone());
         if !self.links.is_empty() {
-            return add(&base, &proposal, &self.links, public);
+            return self.add(joined, &proposal, &self.links, public);
         }
         let aside = proposal::left_aside(facts).join(", ");
         if !aside.is_empty() {
@@ -145,7 +144,26 @@ impl Init {
         if !self.yes {
             proposal = self.ask(fleet, proposal, public)?;
         }
-        add(&base, &proposal, &spelled(&proposal), public)
+        self.add(joined, &proposal, &spelled(&proposal), public)
+    }
+
+    fn add(
+        &self,
+        joined: Option<&Joined>,
+        proposal: &Proposal,
+        links: &[String],
+        public: &PublicKey,
+    ) -> Result<String, Failure> {
+        match (joined, self.listen_port) {
+            (Some(joined), _) => add(&joined.text, proposal, links, public),
+            (None, None | Some(DEFAULT_PORT)) => {
+                Ok(HEAD.to_owned() + &add("", proposal, links, public)?)
+            }
+            (None, Some(port)) => {
+                let top = format!("listen_port = {port}\n");
+                Ok(HEAD.to_owned() + &add(&top, proposal, links, public)?)
+            }
+        }
     }
 
     fn ask(
@@ -170,7 +188,7 @@ impl Init {
                 id: 1,
                 links: Vec::new(),
             };
-            let text = add(HEAD, &alone, &[link.spelled()], public);
+            let text = add("", &alone, &[link.spelled()], public);
             let text = text.map_err(|failure| failure.to_string())?;
             let errors = config::parse("the fleet file", &text).err();
             errors.map_or(Ok(()), |errors| Err(errors.render(false)))
@@ -180,13 +198,6 @@ impl Init {
             output: io::stderr(),
         };
         terminal.ask(proposal, fleet, fits)
-    }
-
-    fn head(&self) -> String {
-        match self.listen_port {
-            None | Some(DEFAULT_PORT) => HEAD.to_owned(),
-            Some(port) => format!("{HEAD}listen_port = {port}\n"),
-        }
     }
 }
 

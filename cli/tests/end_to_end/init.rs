@@ -53,14 +53,15 @@ impl Machine {
     }
 }
 
-const FIBER: &str = "fiber,interface=eth1,endpoint=192.0.2.1";
+const FIBER: &str = "fiber,interface=eth1";
 const LTE: &str = "lte,interface=wwan0";
 
 fn init(machine: &Machine, site: &str, more: &[&str], input: &str) -> (String, String, i32) {
-    let arguments = [
-        "init", "--yes", "--site", site, "--link", FIBER, "--link", LTE,
-    ];
-    machine.run(&[&arguments[..], more].concat(), input)
+    // Each site has an address of its own.
+    let fiber = format!("{FIBER},endpoint={site}.example.net");
+    let links = ["--link", fiber.as_str(), "--link", LTE];
+    let arguments = [&["init", "--yes", "--site", site][..], &links, more].concat();
+    machine.run(&arguments, input)
 }
 
 #[test]
