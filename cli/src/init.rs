@@ -142,7 +142,7 @@ impl Init {
             ));
         }
         if !self.yes {
-            proposal = self.ask(fleet, proposal, public)?;
+            proposal = self.ask(fleet, &proposal, public)?;
         }
         self.add(joined, &proposal, &spelled(&proposal), public)
     }
@@ -169,11 +169,11 @@ impl Init {
     fn ask(
         &self,
         fleet: Option<&Fleet>,
-        proposal: Proposal,
+        proposal: &Proposal,
         public: &PublicKey,
     ) -> Result<Proposal, Failure> {
         if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
-            let links: Vec<_> = spelled(&proposal);
+            let links: Vec<_> = spelled(proposal);
             return Err(Failure::Other(format!(
                 "there is no terminal to ask at, and nothing was written; --yes takes what is \
                  proposed: --site {} --id {} --link {}",

@@ -2,7 +2,7 @@
 //!
 //! [`arguments`] is what can be typed, [`client`] asks the daemon, [`look`] and [`report`] choose
 //! what of its answer is shown, [`render`] shows it to a person; [`steer`] takes paths up and down; [`init`] writes the first fleet file, [`edit`]
-//! and [`apply`] change it; [`keys`], [`check`] and [`run`] need no daemon; [`bugreport`] gathers.
+//! and [`apply`] change it; [`keys`], [`check`] and [`mod@run`] need no daemon; [`bugreport`] gathers.
 
 mod apply;
 mod arguments;

@@ -21,7 +21,7 @@ impl<R: BufRead, W: Write> Terminal<R, W> {
     /// `fits` tells what is wrong with a link.
     pub(super) fn ask(
         &mut self,
-        proposed: Proposal,
+        proposed: &Proposal,
         fleet: Option<&Fleet>,
         fits: impl Fn(&ProposedLink) -> Result<(), String>,
     ) -> Result<Proposal, Failure> {
@@ -161,7 +161,7 @@ mod tests {
             Some("nonsense") => Err("no endpoint".to_owned()),
             Some(_) | None => Ok(()),
         };
-        let answer = terminal.ask(proposed, None, fits);
+        let answer = terminal.ask(&proposed, None, fits);
         (answer, String::from_utf8(terminal.output).unwrap())
     }
 
