@@ -8,6 +8,7 @@ pub mod inner;
 pub mod ip;
 pub mod message;
 pub mod probe;
+pub mod sighting;
 pub mod size;
 
 #[cfg(test)]

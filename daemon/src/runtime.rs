@@ -16,3 +16,4 @@ pub mod start;
 mod story;
 mod supervisor;
 pub mod wake;
+pub mod wall_clock;

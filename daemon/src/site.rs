@@ -6,23 +6,28 @@
 
 mod choice;
 mod entry;
+mod meeting;
 mod reason;
 mod report;
 mod sizing;
 mod talk;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use crate::change::{Changes, Fate};
 use crate::config::View;
-use crate::control::AdminState;
+use crate::control::{AdminState, PathState};
 use crate::harm::Condition;
 use crate::names::{PathId, PathNumber, SiteId};
+use crate::packet::sighting::Sighting;
 use crate::plan::PathUse;
 
 use entry::Entry;
 pub use entry::{Obstacle, Traffic};
+use meeting::Meeting;
+pub use meeting::{Caller, Whom};
 pub use report::PathFacts;
 use talk::Talk;
 
@@ -35,6 +40,14 @@ pub enum Action {
     StartHandshake { path: PathId },
     /// Let no inner packet be larger from now on; or let them be as large again.
     SetMtu { path: PathId, mtu: u16 },
+    /// The far end was seen there: the path's next handshake goes there.
+    Dial { path: PathId, at: SocketAddr },
+    /// Knock from the path's link, about the path at the peer's door or about the link at our own.
+    Knock {
+        path: PathId,
+        at: SocketAddr,
+        whom: Whom,
+    },
 }
 
 /// A request named a path that there is not.
@@ -55,6 +68,9 @@ pub struct Site {
     view: View,
     paths: BTreeMap<PathId, Entry>,
     talks: BTreeMap<SiteId, Talk>,
+    meeting: Meeting,
+    /// What this machine takes the year for, if that cannot be.
+    wrong_year: Option<u64>,
     /// When the machine was last told the time.
     now: Instant,
 }
@@ -71,6 +87,8 @@ impl Site {
             .map(|theirs| (theirs, Talk::new(ours, theirs, now)))
             .collect();
         Self {
+            meeting: Meeting::new(&view, now),
+            wrong_year: None,
             view,
             paths,
             talks,
@@ -100,6 +118,7 @@ impl Site {
             let talk = || Talk::new(view.site.id, peer, now);
             self.talks.entry(peer).or_insert_with(talk);
         }
+        self.meeting = Meeting::new(&view, now);
         self.view = view;
         let peers: Vec<_> = self.talks.keys().copied().collect();
         peers.into_iter().for_each(|peer| self.settle(peer, now));
@@ -128,14 +147,44 @@ impl Site {
         self.settle(path.peer, now);
     }
 
-    /// An inner packet that the data plane took out of a path's tunnel: a probe or an echo.
+    /// An inner packet that the data plane took out of a path's tunnel: a probe, an echo, or what
+    /// the peer tells of another path.
     pub fn handle_control(&mut self, path: PathId, packet: &[u8], now: Instant) {
+        if let Some(sighting) = Sighting::from_packet(packet) {
+            self.handle_sighting(path.peer, sighting, now);
+            return;
+        }
         let entry = self.paths.get_mut(&path);
         let word = entry.and_then(|entry| entry.handle_control(packet, now));
         if let (Some(word), Some(talk)) = (word, self.talks.get_mut(&path.peer)) {
             talk.handle_word(word);
         }
         self.settle(path.peer, now);
+    }
+
+    /// Somebody proved who it is, and was seen at `source`: see [`meeting`].
+    pub fn handle_knock(&mut self, caller: Caller, about: u8, source: SocketAddr, now: Instant) {
+        match caller {
+            Caller::Ourselves => {
+                let link = usize::from(about);
+                self.meeting.handle_own_knock(link, source, &self.paths);
+            }
+            Caller::Peer(peer) => {
+                if let Some(number) = PathNumber::new(about) {
+                    let path = PathId { peer, number };
+                    self.meeting
+                        .handle_knock(path, source, &mut self.paths, now);
+                }
+            }
+        }
+    }
+
+    fn handle_sighting(&mut self, peer: SiteId, sighting: Sighting, now: Instant) {
+        if let Some(number) = PathNumber::new(sighting.path) {
+            let path = PathId { peer, number };
+            let entry = self.paths.get_mut(&path);
+            self.meeting.handle_sighting(path, sighting, entry, now);
+        }
     }
 
     /// What keeps a path from working at this end; `None` when nothing does.
@@ -151,6 +200,11 @@ impl Site {
         if let Some(entry) = self.paths.get_mut(&path) {
             entry.handle_endpoint(now);
         }
+    }
+
+    /// The year that this machine's clock says, if it cannot be.
+    pub fn handle_wrong_clock(&mut self, year: Option<u64>) {
+        self.wrong_year = year;
     }
 
     pub fn handle_admin(&mut self, path: PathId, wish: AdminState, now: Instant) {
@@ -202,7 +256,19 @@ impl Site {
 
     /// Why a path is not up; `None` when it is.
     pub fn reason(&self, path: PathId) -> Option<String> {
-        self.paths.get(&path)?.state(self.now).1
+        self.state(path)?.1
+    }
+
+    fn state(&self, path: PathId) -> Option<(PathState, Option<String>)> {
+        let entry = self.paths.get(&path)?;
+        let (state, why) = entry.state(self.now);
+        let better = if entry.waits_to_be_dialled() {
+            self.meeting.reason(path, &self.view, &self.paths)
+        } else {
+            let year = self.wrong_year.filter(|_| entry.waits_for_handshake());
+            year.map(reason::wrong_clock)
+        };
+        Some((state, better.or(why)))
     }
 
     /// For each peer that can be reached, the path that carries the site addresses.
@@ -214,6 +280,10 @@ impl Site {
     }
 
     fn next_action(&mut self, now: Instant) -> Option<Action> {
+        let meeting = self.meeting.poll_action(&self.view, &self.paths, now);
+        if meeting.is_some() {
+            return meeting;
+        }
         self.paths.iter_mut().find_map(|(path, entry)| {
             let word = self.talks.get(&path.peer).map(|talk| talk.word(now));
             entry.poll_action(*path, word, now)

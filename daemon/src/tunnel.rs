@@ -6,6 +6,7 @@
 
 pub mod gate;
 mod inbound;
+pub mod knock;
 pub mod switchboard;
 
 use std::net::{IpAddr, SocketAddr};
@@ -125,6 +126,14 @@ impl Tunnel {
     /// At most that of [`Parts`], for which the buffers are made.
     pub fn set_mtu(&self, mtu: u16) {
         self.mtu.store(mtu.min(self.parts.mtu), Relaxed);
+    }
+
+    /// Begins anew, if there is no key yet: with what the wall clock says now.
+    pub fn renew(&self, identity: &Identity) {
+        let mut session = self.session();
+        if !session.is_established() {
+            *session = Session::new(identity, self.parts.key, self.parts.index);
+        }
     }
 
     pub fn is_established(&self) -> bool {

@@ -60,6 +60,11 @@ impl Access {
         self.set(|settings| settings.blackhole = on);
     }
 
+    /// Brings the site a packet that anybody might have sent, whoever it says it is from.
+    pub fn forge(&self, packet: Vec<u8>) {
+        self.take(packet, Instant::now());
+    }
+
     /// What has passed so far.
     pub fn capture(&self) -> Capture {
         lock(&self.capture).clone()

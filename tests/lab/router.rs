@@ -1,5 +1,6 @@
 //! A customer's router: the site's device is behind address translation.
 
+use std::cell::Cell;
 use std::io;
 use std::os::fd::AsRawFd;
 
@@ -11,6 +12,17 @@ use crate::namespace::Namespace;
 pub struct Router {
     namespace: Namespace,
     device: String,
+    mapping: Cell<Mapping>,
+}
+
+/// Which port outside a flow gets.
+#[derive(Clone, Copy, Debug)]
+enum Mapping {
+    /// Each destination another one, by chance ("symmetric").
+    Random,
+    /// This one, whatever the destination (RFC 4787 section 4.1); only those who were written to
+    /// are let in, and only by the port that was written to.
+    Kept(u16),
 }
 
 impl Router {
@@ -43,17 +55,36 @@ impl Router {
             "ip addr add 192.168.{number}.2/24 dev {device}; ip link set {device} up
              ip route add default via 192.168.{number}.1 dev {device} metric {metric}"
         ));
-        let router = Self { namespace, device };
+        let router = Self {
+            namespace,
+            device,
+            mapping: Cell::new(Mapping::Random),
+        };
         router.translate();
         Ok(router)
     }
 
     fn translate(&self) {
+        let device = &self.device;
+        let port = match self.mapping.get() {
+            Mapping::Random => "20000-60000 random".to_owned(),
+            Mapping::Kept(port) => port.to_string(),
+        };
         self.namespace.shell(&format!(
-            "nft 'table ip nat {{ chain post {{ type nat hook postrouting priority srcnat; \
-             oifname {} meta l4proto udp masquerade to :20000-60000 random; }}; }}'",
-            self.device
+            "nft 'table ip nat {{
+                chain post {{ type nat hook postrouting priority srcnat; \
+                    oifname {device} meta l4proto udp masquerade to :{port}; }}; \
+                chain input {{ type filter hook input priority filter; \
+                    iifname {device} ct state new drop; }}; \
+             }}'"
         ));
+    }
+
+    /// From now on it is like most people's: a flow's port outside does not depend on where it
+    /// goes to.
+    pub fn keep_port(&self) {
+        self.mapping.set(Mapping::Kept(20_000));
+        self.forget();
     }
 
     pub fn namespace(&self) -> &Namespace {
@@ -90,6 +121,9 @@ impl Router {
     /// Forgets all mappings, as a router does that was switched off and on: the next packet comes
     /// out of another port.
     pub fn forget(&self) {
+        if let Mapping::Kept(port) = self.mapping.get() {
+            self.mapping.set(Mapping::Kept(port + 1));
+        }
         self.namespace.shell("nft delete table ip nat");
         // The kernel forgets the mappings of a device that goes down (nf_nat_masquerade.c).
         let device = &self.device;

@@ -7,13 +7,14 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use lab::outage::{by_source, one_per_path, tenths};
 use lab::programs::{self, Background, have, lab_can_run};
 use lab::router::Router;
 use lab::transfer::{self, Transfer};
-use lab::{Isp, Lab};
+use lab::{Isp, Lab, Site};
 use nix::sys::signal::Signal;
 use pathweaved::control::{PathState, Status};
 
@@ -128,6 +129,54 @@ fn a_site_behind_a_carrier_that_forgets_a_mapping_after_two_seconds_stays_reacha
     );
 }
 
+/// Only the first link of the first site can be dialled.
+fn with_one_endpoint(lab: &Lab) {
+    lab.edit_fleet(|text| {
+        let keep = |line: &str| match line.split_once(", endpoint = ") {
+            Some((link, rest)) if !rest.contains("198.18.1.1\"") => format!("{link} }},\n"),
+            Some(_) | None => format!("{line}\n"),
+        };
+        text.lines().map(keep).collect()
+    })
+    .unwrap();
+}
+
+#[test]
+fn two_links_that_are_both_behind_nat_meet_and_meet_again() {
+    if !lab_can_run() {
+        return;
+    }
+    let mut lab = Lab::two_sites(&isps()[..2]).unwrap();
+    with_one_endpoint(&lab);
+    let routers = [0, 1].map(|site| Router::put_before(&lab.sites[site], 2).unwrap());
+    for site in &mut lab.sites {
+        site.daemon = Some(site.home.start().unwrap());
+    }
+    let here = &lab.sites[0];
+    let patience = Duration::from_secs(40);
+    let dials = |status: &Status| {
+        let reason = status.peers[0].paths[1].reason.clone();
+        reason.is_some_and(|why| why.contains("another port"))
+    };
+    let status = here
+        .home
+        .wait_until("routers that are not met", patience, dials);
+    println!("{:?}", status.peers[0].paths[1].reason);
+    routers.iter().for_each(Router::keep_port);
+    for site in &lab.sites {
+        let up = |status: &Status| status.peers[0].paths[1].state == PathState::Up;
+        let status = site.home.wait_until("they meet", patience, up);
+        println!("{}: {:?}", site.name, status.peers[0].paths[1].endpoint);
+    }
+    let forget = || routers[0].forget();
+    let other = || routers[1].forget();
+    survives(
+        &lab,
+        150,
+        &[("a router forgets", &forget), ("the other one", &other)],
+    );
+}
+
 #[test]
 fn addresses_and_gateways_change_and_a_device_comes_back_as_another() {
     if !lab_can_run() {
@@ -238,6 +287,97 @@ fn a_dhcp_server_gives_another_address() {
     );
 }
 
+/// A name server for one site alone, that knows where `tainan.example` is.
+struct Names {
+    hosts: PathBuf,
+    resolv: PathBuf,
+    server: Option<Background>,
+}
+
+impl Names {
+    fn serve(site: &Site, addresses: &[&str]) -> Self {
+        let at = |name: &str| site.home.folder.join(name);
+        let mut names = Self {
+            hosts: at("names"),
+            resolv: at("resolv.conf"),
+            server: None,
+        };
+        names.say(addresses);
+        fs::write(&names.resolv, "nameserver 127.0.0.1\n").unwrap();
+        let hosts = format!("--addn-hosts={}", names.hosts.display());
+        let arguments = [
+            "--keep-in-foreground",
+            "--conf-file=/dev/null",
+            "--pid-file=",
+            "--user=root",
+            "--no-resolv",
+            "--no-hosts",
+            "--listen-address=127.0.0.1",
+            "--bind-interfaces",
+            &hosts,
+        ];
+        names.server = Some(programs::start(site.namespace(), "dnsmasq", &arguments));
+        names
+    }
+
+    fn say(&self, addresses: &[&str]) {
+        let lines = addresses
+            .iter()
+            .map(|address| format!("{address} tainan.example\n"));
+        fs::write(&self.hosts, lines.collect::<String>()).unwrap();
+        if let Some(server) = &self.server {
+            server.signal(Signal::SIGHUP).unwrap();
+        }
+    }
+
+    /// Starts the daemons of machines that ask this server.
+    fn start(&self, lab: &mut Lab) {
+        let bind = format!("mount --bind {} /etc/resolv.conf", self.resolv.display());
+        for site in &mut lab.sites {
+            site.daemon = Some(site.home.start_on(&bind).unwrap());
+        }
+    }
+}
+
+/// The one family dies, under a transfer, at an endpoint whose name tells both.
+#[test]
+fn where_one_family_of_addresses_dies_the_other_is_taken() {
+    if !lab_can_run() || !have("dnsmasq", "dnsmasq-base") {
+        return;
+    }
+    let mut lab = Lab::two_sites(&isps()).unwrap();
+    without_endpoints(&lab);
+    lab.edit_fleet(|text| text.replacen("198.18.2.2", "tainan.example", 1))
+        .unwrap();
+    let six = "2001:db8:2::2";
+    let names = Names::serve(&lab.sites[0], &[six]);
+    names.start(&mut lab);
+    let here = &lab.sites[0];
+    let by = |status: &Status, endpoint: &str| {
+        let path = &status.peers[0].paths[1];
+        let there = path
+            .endpoint
+            .as_ref()
+            .is_some_and(|at| at.contains(endpoint));
+        there && path.state == PathState::Up
+    };
+    let patience = Duration::from_secs(20);
+    here.home.wait_until_all_up();
+    here.home
+        .wait_until("IPv6", patience, |status| by(status, six));
+    names.say(&[six, "2001:db8:2::99", "198.18.2.2"]);
+    let far = lab.sites[1].namespace();
+    let dies = || {
+        drop(far.shell(
+            "nft 'table ip6 dead { chain input { type filter hook input priority 0; iifname isp2 \
+             meta l4proto udp drop; }; }'",
+        ));
+    };
+    survives(&lab, 100, &[("IPv6 dies", &dies)]);
+    here.home
+        .wait_until("IPv4", patience, |status| by(status, "198.18.2.2:"));
+}
+
 #[test]
 fn a_name_whose_address_changes_is_looked_up_again() {
     if !lab_can_run() || !have("dnsmasq", "dnsmasq-base") {
@@ -249,36 +389,10 @@ fn a_name_whose_address_changes_is_looked_up_again() {
     without_endpoints(&lab);
     lab.edit_fleet(|text| text.replacen("198.18.2.2", "tainan.example", 1))
         .unwrap();
-    let folder = lab.sites[0].home.folder.clone();
-    let names = |addresses: &[&str]| {
-        let lines = addresses
-            .iter()
-            .map(|address| format!("{address} tainan.example\n"));
-        fs::write(folder.join("names"), lines.collect::<String>()).unwrap();
-    };
     // Nobody is there; nobody can be there; and one of a family that the link has not.
-    names(&["198.18.2.99", "0.0.0.0", "10.213.2.1", "2001:db8:2::99"]);
-    fs::write(folder.join("resolv.conf"), "nameserver 127.0.0.1\n").unwrap();
-    let hosts = format!("--addn-hosts={}", folder.join("names").display());
-    let arguments = [
-        "--keep-in-foreground",
-        "--conf-file=/dev/null",
-        "--pid-file=",
-        "--user=root",
-        "--no-resolv",
-        "--no-hosts",
-        "--listen-address=127.0.0.1",
-        "--bind-interfaces",
-        &hosts,
-    ];
-    let dns = programs::start(lab.sites[0].namespace(), "dnsmasq", &arguments);
-    let bind = format!(
-        "mount --bind {}/resolv.conf /etc/resolv.conf",
-        folder.display()
-    );
-    for site in &mut lab.sites {
-        site.daemon = Some(site.home.start_on(&bind).unwrap());
-    }
+    let nobody = ["198.18.2.99", "0.0.0.0", "10.213.2.1", "2001:db8:2::99"];
+    let names = Names::serve(&lab.sites[0], &nobody);
+    names.start(&mut lab);
     let here = &lab.sites[0];
     let up = |status: &Status, path: usize| status.peers[0].paths[path].state == PathState::Up;
     let patience = Duration::from_secs(15);
@@ -288,8 +402,7 @@ fn a_name_whose_address_changes_is_looked_up_again() {
     let status = here.home.status().unwrap();
     println!("{:?}", status.peers[0].paths[1].reason);
     assert!(!up(&status, 1));
-    names(&["198.18.2.99", "198.18.2.2"]);
-    dns.signal(Signal::SIGHUP).unwrap();
+    names.say(&["198.18.2.99", "198.18.2.2"]);
     here.home
         .wait_until("the name's new address", Duration::from_secs(30), |s| {
             up(s, 1)
@@ -300,8 +413,7 @@ fn a_name_whose_address_changes_is_looked_up_again() {
         "ip addr add 198.18.2.77/32 dev isp2; ip addr del 198.18.2.2/32 dev isp2
          ip route replace default dev isp2 metric 102",
     );
-    names(&["198.18.2.77"]);
-    dns.signal(Signal::SIGHUP).unwrap();
+    names.say(&["198.18.2.77"]);
     let moved = |status: &Status| {
         let path = &status.peers[0].paths[1];
         let there = path.endpoint.as_deref() == Some("198.18.2.77:51820");

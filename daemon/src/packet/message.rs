@@ -5,7 +5,7 @@
 pub const DATA_OVERHEAD: usize = 32;
 /// The longest handshake message.
 pub const INITIATION_LENGTH: usize = 148;
-const RESPONSE_LENGTH: usize = 92;
+pub const RESPONSE_LENGTH: usize = 92;
 const COOKIE_LENGTH: usize = 64;
 
 /// A datagram with the type and the length of one of WireGuard's messages.

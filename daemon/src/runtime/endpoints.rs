@@ -1,5 +1,5 @@
 //! From a configured endpoint to an address: DNS without holding anybody up, and of several
-//! addresses one after the other, until the path is up.
+//! addresses one after the other, in turns of both families, until the path is up.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
@@ -70,31 +70,66 @@ impl Endpoints {
         }
     }
 
-    /// What was known of a path's far end holds no longer.
-    pub fn forget(&mut self, path: PathId) {
-        self.candidates.remove(&path);
+    /// A far end may be there at all.
+    pub fn is_usable(&self, address: SocketAddr) -> bool {
+        is_usable(address.ip(), &self.overlay)
     }
 
-    /// The address to try now, of those that an answer has or an earlier one had. `Err`: why
-    /// there is none.
-    pub fn take(
-        &mut self,
-        resolved: Resolved,
-        reaches: impl Fn(SocketAddr) -> bool,
-    ) -> (PathId, Result<SocketAddr, String>) {
+    /// What was known of a path's far end holds no longer.
+    pub fn forget(&mut self, path: PathId) {
+        let candidates = Candidates {
+            forgotten: true,
+            ..Candidates::default()
+        };
+        self.candidates.insert(path, candidates);
+    }
+
+    /// Learns what an answer says. `true`: one that was waited for, because what was known before
+    /// holds no longer. `Err`: why there is nothing to learn.
+    pub fn take(&mut self, resolved: Resolved) -> (PathId, Result<bool, String>) {
         let path = resolved.path;
         self.asked.remove(&path);
-        let candidates = self.candidates.entry(path).or_default();
-        let mut why = "no address of the endpoint can be reached from the link".to_owned();
-        match resolved.addresses {
-            Ok(found) => {
-                let overlay = &self.overlay;
-                let usable = |address: &SocketAddr| is_usable(address.ip(), overlay);
-                candidates.learn(found.into_iter().filter(usable));
-            }
-            Err(error) => why = error,
+        let found = match resolved.addresses {
+            Ok(found) => found,
+            Err(error) => return (path, Err(error)),
+        };
+        let is_usable = |address: &&SocketAddr| self.is_usable(**address);
+        let usable: BTreeSet<_> = found.iter().filter(is_usable).take(MOST).copied().collect();
+        if usable.is_empty() {
+            return (path, Err(leads_nowhere(&found)));
         }
-        (path, candidates.next(reaches).ok_or(why))
+        let candidates = self.candidates.entry(path).or_default();
+        candidates.addresses = usable;
+        (path, Ok(std::mem::take(&mut candidates.forgotten)))
+    }
+
+    /// The path's far end is at this address, or was seen there: it is the next to be tried.
+    pub fn handle_sighting(&mut self, path: PathId, remote: SocketAddr) {
+        let candidates = self.candidates.entry(path).or_default();
+        if !candidates.forgotten {
+            (candidates.seen, candidates.tried) = (Some(remote), 0);
+        }
+    }
+
+    /// The address to try now, of those that are known.
+    pub fn next(
+        &mut self,
+        path: PathId,
+        reaches: impl Fn(SocketAddr) -> bool,
+    ) -> Option<SocketAddr> {
+        self.candidates.get_mut(&path)?.next(reaches)
+    }
+}
+
+/// Names servers of hotels and of half-configured routers say such things.
+fn leads_nowhere(found: &[SocketAddr]) -> String {
+    let told: Vec<_> = found.iter().take(3).map(|at| at.ip().to_string()).collect();
+    match told.as_slice() {
+        [] => "the endpoint's name has no address".to_owned(),
+        told => format!(
+            "nobody can be at the endpoint's address: {}",
+            told.join(", ")
+        ),
     }
 }
 
@@ -119,29 +154,44 @@ fn is_usable(address: IpAddr, overlay: &[IpNetwork]) -> bool {
         && !overlay.iter().any(|network| network.contains(address))
 }
 
-/// The addresses of one far end, and which of them was tried last.
+/// The addresses of one far end.
 #[derive(Debug, Default)]
 struct Candidates {
-    addresses: Vec<SocketAddr>,
-    last: Option<SocketAddr>,
+    /// The last answer that led anywhere.
+    addresses: BTreeSet<SocketAddr>,
+    /// Where it was last.
+    seen: Option<SocketAddr>,
+    /// How many were tried since.
+    tried: usize,
+    /// It is being looked up anew; where it is now does not count.
+    forgotten: bool,
 }
 
 impl Candidates {
-    /// What was known stays when there is nothing better.
-    fn learn(&mut self, found: impl Iterator<Item = SocketAddr>) {
-        let found: BTreeSet<_> = found.take(MOST).collect();
-        if !found.is_empty() {
-            self.addresses = found.into_iter().collect();
-        }
+    /// One after the other, in a circle.
+    fn next(&mut self, reaches: impl Fn(SocketAddr) -> bool) -> Option<SocketAddr> {
+        let mut order = self.order();
+        order.retain(|address| reaches(*address));
+        let next = order.get(self.tried.checked_rem(order.len())?).copied();
+        self.tried = self.tried.wrapping_add(1);
+        next
     }
 
-    /// The one after the last, in a circle.
-    fn next(&mut self, reaches: impl Fn(SocketAddr) -> bool) -> Option<SocketAddr> {
-        let usable = || self.addresses.iter().filter(|address| reaches(**address));
-        let after = usable().find(|address| Some(**address) > self.last);
-        let next = after.or_else(|| usable().next()).copied();
-        self.last = next.or(self.last);
-        next
+    /// Where it was last, then the two families in turns (RFC 8305 section 4): where one of them
+    /// is dead, the other is tried next, however many addresses there are.
+    fn order(&self) -> Vec<SocketAddr> {
+        let Some(first) = self.seen.or(self.addresses.first().copied()) else {
+            return Vec::new();
+        };
+        let others = self.addresses.iter().filter(|address| **address != first);
+        let (alike, others): (Vec<SocketAddr>, Vec<_>) =
+            others.partition(|address| address.is_ipv6() == first.is_ipv6());
+        let mut order = vec![first];
+        for place in 0..alike.len().max(others.len()) {
+            order.extend(others.get(place));
+            order.extend(alike.get(place));
+        }
+        order
     }
 }
 
@@ -159,17 +209,23 @@ mod tests {
         Endpoints::new(["10.213.0.0/16".parse().unwrap()].into_iter()).0
     }
 
-    fn answer(endpoints: &mut Endpoints, found: &[&str]) -> Result<SocketAddr, String> {
+    fn answer(endpoints: &mut Endpoints, found: &[&str]) -> Option<String> {
         let addresses = Ok(found.iter().map(|text| text.parse().unwrap()).collect());
         let resolved = Resolved {
             path: path(),
             addresses,
         };
-        endpoints.take(resolved, |address| address.is_ipv4()).1
+        endpoints.take(resolved).1.err()
+    }
+
+    fn tries(endpoints: &mut Endpoints, count: usize) -> Vec<String> {
+        let mut next = || endpoints.next(path(), |_| true);
+        let tried = (0..count).filter_map(|_| next());
+        tried.map(|at| at.to_string()).collect()
     }
 
     #[test]
-    fn of_several_addresses_one_after_the_other_is_tried() {
+    fn of_several_addresses_one_after_the_other_is_tried_that_the_link_reaches() {
         let mut endpoints = endpoints();
         let found = [
             "192.0.2.9:1",
@@ -177,38 +233,86 @@ mod tests {
             "192.0.2.5:1",
             "192.0.2.5:1",
         ];
-        let tried: Vec<_> = (0..4)
-            .map(|_| answer(&mut endpoints, &found).unwrap().to_string())
-            .collect();
+        let mut tried = Vec::new();
+        for _ in 0..4 {
+            assert_eq!(answer(&mut endpoints, &found), None);
+            let next = endpoints.next(path(), |address| address.is_ipv4());
+            tried.push(next.unwrap().to_string());
+        }
         assert_eq!(
             tried,
             ["192.0.2.5:1", "192.0.2.9:1", "192.0.2.5:1", "192.0.2.9:1"]
         );
+        assert_eq!(endpoints.next(path(), |_| false), None);
     }
 
     #[test]
-    fn an_answer_that_leads_nowhere_leaves_the_last_good_address() {
+    fn where_it_was_last_is_tried_first_and_the_other_family_next() {
         let mut endpoints = endpoints();
-        assert!(
-            answer(
-                &mut endpoints,
-                &["0.0.0.0:1", "127.0.0.1:1", "10.213.1.1:1"]
-            )
-            .is_err()
+        let found = [
+            "192.0.2.1:1",
+            "192.0.2.2:1",
+            "192.0.2.3:1",
+            "[2001:db8::1]:1",
+        ];
+        answer(&mut endpoints, &found);
+        let in_turns = [
+            "192.0.2.1:1",
+            "[2001:db8::1]:1",
+            "192.0.2.2:1",
+            "192.0.2.3:1",
+        ];
+        assert_eq!(tries(&mut endpoints, 4), in_turns);
+        endpoints.handle_sighting(path(), "[2001:db8::1]:1".parse().unwrap());
+        assert_eq!(
+            tries(&mut endpoints, 3),
+            ["[2001:db8::1]:1", "192.0.2.1:1", "192.0.2.2:1"]
         );
+        // It moved while the path was up, and no name knows yet.
+        endpoints.handle_sighting(path(), "192.0.2.77:4444".parse().unwrap());
+        assert_eq!(
+            tries(&mut endpoints, 3),
+            ["192.0.2.77:4444", "[2001:db8::1]:1", "192.0.2.1:1"]
+        );
+    }
+
+    #[test]
+    fn when_the_file_says_another_place_where_it_was_does_not_count() {
+        let mut endpoints = endpoints();
+        answer(&mut endpoints, &["192.0.2.1:1"]);
+        endpoints.forget(path());
+        endpoints.handle_sighting(path(), "192.0.2.1:1".parse().unwrap());
+        assert_eq!(tries(&mut endpoints, 1), Vec::<String>::new());
+        let resolved = |at: &str| Resolved {
+            path: path(),
+            addresses: Ok(vec![at.parse().unwrap()]),
+        };
+        assert_eq!(endpoints.take(resolved("192.0.2.7:1")).1, Ok(true));
+        assert_eq!(endpoints.take(resolved("192.0.2.7:1")).1, Ok(false));
+        assert_eq!(tries(&mut endpoints, 1), ["192.0.2.7:1"]);
+    }
+
+    #[test]
+    fn an_answer_that_leads_nowhere_leaves_the_last_good_address_and_says_why() {
+        let mut endpoints = endpoints();
+        let lies = ["0.0.0.0:1", "127.0.0.1:1", "10.213.1.1:1"];
+        assert_eq!(
+            answer(&mut endpoints, &lies).as_deref(),
+            Some("nobody can be at the endpoint's address: 0.0.0.0, 127.0.0.1, 10.213.1.1")
+        );
+        assert_eq!(tries(&mut endpoints, 1), Vec::<String>::new());
         let good = answer(&mut endpoints, &["192.0.2.9:1", "255.255.255.255:1"]);
-        assert_eq!(good.unwrap().to_string(), "192.0.2.9:1");
-        for nothing in [&[][..], &["0.0.0.0:1"], &["224.0.0.1:1"]] {
-            assert_eq!(
-                answer(&mut endpoints, nothing).unwrap().to_string(),
-                "192.0.2.9:1"
-            );
+        assert_eq!(good, None);
+        for nothing in [&[][..], &["0.0.0.0:1"], &["224.0.0.1:1"], &["[::]:1"]] {
+            assert!(answer(&mut endpoints, nothing).is_some());
+            assert_eq!(tries(&mut endpoints, 1), ["192.0.2.9:1"]);
         }
         let failed = Resolved {
             path: path(),
             addresses: Err("SERVFAIL".into()),
         };
-        assert!(endpoints.take(failed, |_| true).1.is_ok());
+        assert_eq!(endpoints.take(failed).1, Err("SERVFAIL".into()));
+        assert_eq!(tries(&mut endpoints, 1), ["192.0.2.9:1"]);
     }
 
     #[test]
@@ -218,19 +322,7 @@ mod tests {
             .map(|n| format!("192.0.{}.{}:1", n / 250, n % 250))
             .collect();
         let found: Vec<_> = found.iter().map(String::as_str).collect();
-        answer(&mut endpoints, &found).unwrap();
+        assert_eq!(answer(&mut endpoints, &found), None);
         assert_eq!(endpoints.candidates[&path()].addresses.len(), MOST);
-    }
-
-    #[test]
-    fn a_failure_says_why_while_nothing_is_known() {
-        let failed = Resolved {
-            path: path(),
-            addresses: Err("no such name".into()),
-        };
-        assert_eq!(
-            endpoints().take(failed, |_| true).1,
-            Err("no such name".into())
-        );
     }
 }

@@ -12,12 +12,13 @@ use tokio::sync::mpsc;
 
 use crate::carrier::udp::{Inbox, UdpSocket};
 use crate::names::PathId;
-use crate::noise::{Identity, Outcome};
+use crate::noise::{Identity, Initiator, Outcome};
 use crate::packet::batch::{LARGEST_PACKET, Row};
 use crate::packet::coalesce::{Coalescer, Frame};
 use crate::packet::ecn::Ecn;
 use crate::packet::message::Message;
 use crate::tunnel::gate::Gate;
+use crate::tunnel::knock::Knock;
 use crate::tunnel::switchboard::{Standing, Switchboard};
 use crate::tunnel::{Counters, Datagram, Opened, Opener};
 
@@ -27,12 +28,16 @@ use super::wake::{Stoppable, Wake};
 
 pub type Lanes = ArcSwap<Switchboard<Arc<Lane>>>;
 
-/// A packet of the far end's daemon. The channel is bounded; when it is full the packet is lost,
-/// like any probe may be.
+/// What another daemon says to ours. The channel is bounded; when it is full it is lost, like any
+/// probe may be.
 #[derive(Debug)]
-pub struct Control {
-    pub path: PathId,
-    pub packet: Vec<u8>,
+pub enum Control {
+    /// An inner packet of the path's far end.
+    Packet {
+        path: PathId,
+        packet: Vec<u8>,
+    },
+    Knock(Knock),
 }
 
 /// What every receiver of the daemon knows.
@@ -187,7 +192,10 @@ impl Desk {
                 let length = packet.len();
                 self.opened.commit(length, Ecn::NotEct);
             }
-            Opened::Control(packet) => arrival.tell(lane.tunnel.path(), packet),
+            Opened::Control(packet) => arrival.tell(Control::Packet {
+                path: lane.tunnel.path(),
+                packet: packet.to_vec(),
+            }),
             Opened::Reply(reply) => arrival.reply(reply),
             Opened::Nothing => {}
         }
@@ -261,7 +269,18 @@ impl Arrival<'_> {
                 | Message::Response { receiver }
                 | Message::Cookie { receiver },
             ) => lanes.by_receiver(receiver),
-            Some(Message::Initiation { .. }) => self.initiators_lane(lanes, datagram),
+            Some(Message::Initiation { .. }) => match self.initiator(datagram) {
+                Some(initiator) => {
+                    let lane = self.initiators_lane(lanes, initiator);
+                    let knock = || Knock::of(initiator, datagram, self.source);
+                    if let (None, Some(knock)) = (lane, knock()) {
+                        self.tell(Control::Knock(knock));
+                        return None;
+                    }
+                    lane
+                }
+                None => None,
+            },
             None => None,
         };
         if found.is_none() {
@@ -270,11 +289,8 @@ impl Arrival<'_> {
         found
     }
 
-    fn initiators_lane<'l>(
-        &self,
-        lanes: &'l Switchboard<Arc<Lane>>,
-        datagram: &[u8],
-    ) -> Option<&'l Arc<Lane>> {
+    /// Who an initiation is from, if it may cost the asking.
+    fn initiator(&self, datagram: &[u8]) -> Option<Initiator> {
         let identity = &self.shared.identity;
         let mut cookie = [0; 148];
         let verified = match identity.verify(datagram, self.source.ip(), &mut cookie) {
@@ -289,7 +305,14 @@ impl Arrival<'_> {
         let mut gate = gate.lock().unwrap_or_else(PoisonError::into_inner);
         let admitted = gate.admits(datagram, self.source.ip(), self.now);
         drop(gate);
-        let initiator = admitted.then(|| identity.identify(&verified))??;
+        admitted.then(|| identity.identify(&verified))?
+    }
+
+    fn initiators_lane<'l>(
+        &self,
+        lanes: &'l Switchboard<Arc<Lane>>,
+        initiator: Initiator,
+    ) -> Option<&'l Arc<Lane>> {
         lanes.by_initiator(initiator, self.link, self.source, |lane| Standing {
             remote: lane.tunnel.remote(),
             established: lane.tunnel.is_established(),
@@ -302,14 +325,8 @@ impl Arrival<'_> {
         }
     }
 
-    fn tell(&self, path: PathId, packet: &[u8]) {
-        let packet = packet.to_vec();
-        if self
-            .shared
-            .control
-            .try_send(Control { path, packet })
-            .is_err()
-        {
+    fn tell(&self, control: Control) {
+        if self.shared.control.try_send(control).is_err() {
             self.shared.lost_control.fetch_add(1, Relaxed);
         }
     }

@@ -3,6 +3,7 @@
 
 mod harm;
 mod kernel;
+mod meeting;
 mod reload;
 mod trial;
 
@@ -21,6 +22,7 @@ use crate::host::path_manager::Event;
 use crate::names::{PathId, PathNumber, PublicKey, SiteId};
 use crate::plan::{KernelState, PathAddresses, PathUse};
 use crate::site::{Action, Obstacle, PathFacts, Site, Traffic};
+use crate::tunnel::knock::Door;
 
 use super::clock;
 use super::control_socket::Ask;
@@ -32,6 +34,7 @@ use super::paths::Paths;
 use super::receiver::{Control, Shared};
 use super::repairs::Repairs;
 use super::signals::{Heard, Signals};
+use super::wall_clock::{self, WallClock};
 
 use harm::Reserve;
 pub use reload::ReloadError;
@@ -97,6 +100,8 @@ pub struct Supervisor {
     repairs: Repairs,
     reserve: Reserve,
     trial: Option<OnTrial>,
+    door: Door,
+    wall_clock: WallClock,
     /// What the kernel had counted when we were started.
     fallbacks: BTreeMap<&'static str, u64>,
     due: Due,
@@ -137,6 +142,8 @@ impl Supervisor {
             repairs: Repairs::default(),
             reserve: Reserve::default(),
             trial: None,
+            door: Door::default(),
+            wall_clock: WallClock::new(clock::wall(), now),
             due: Due {
                 traffic: now,
                 second: now,
@@ -175,7 +182,7 @@ impl Supervisor {
                 },
                 Some(control) = control.recv() => {
                     let now = clock::now();
-                    self.site.handle_control(control.path, &control.packet, now);
+                    self.handle_control(control, now);
                     wake = wake.min(now + GATHER);
                 }
                 Some(ask) = questions.recv() => {
@@ -219,6 +226,7 @@ impl Supervisor {
             self.shared.identity.tick();
             self.look_at_trial(now);
             self.look_at_unannounced(now);
+            self.look_at_wall_clock(now);
         }
         while let Some(action) = self.site.poll_action(now) {
             self.carry_out(&action);
@@ -246,6 +254,16 @@ impl Supervisor {
             .max(now + GATHER)
     }
 
+    fn look_at_wall_clock(&mut self, now: Instant) {
+        let wall = clock::wall();
+        self.site
+            .handle_wrong_clock(wall_clock::impossible_year(wall));
+        if self.wall_clock.was_set_forward(wall, now) {
+            let lanes = self.paths.lanes();
+            lanes.for_each(|(_, lane)| lane.tunnel.renew(&self.shared.identity));
+        }
+    }
+
     fn look_at_traffic(&mut self, now: Instant) {
         let mut out = [0; 256];
         for (path, lane) in self.paths.lanes() {
@@ -259,24 +277,39 @@ impl Supervisor {
                 session: lane.tunnel.is_established(),
                 refused: counters.refused.load(Relaxed),
                 mtu: lane.tunnel.mtu(),
+                remote: lane.tunnel.remote(),
             };
             self.site.handle_traffic(path, traffic, now);
         }
     }
 
-    fn carry_out(&self, action: &Action) {
+    fn carry_out(&mut self, action: &Action) {
         let (Action::Send { path, .. }
         | Action::StartHandshake { path }
-        | Action::SetMtu { path, .. }) = action;
-        let Some(lane) = self.lane(*path) else {
+        | Action::SetMtu { path, .. }
+        | Action::Dial { path, .. }
+        | Action::Knock { path, .. }) = action;
+        let Some(lane) = self.paths.lane(*path).cloned() else {
             return;
         };
+        let lane = lane.as_ref();
         let mut out = vec![0; lane.tunnel.longest_datagram()];
         let length = match action {
             Action::Send { packet, .. } => lane.tunnel.seal_control(packet, &mut out),
-            Action::StartHandshake { .. } => lane.tunnel.initiate(&mut out),
+            Action::StartHandshake { .. } => {
+                self.aim(lane);
+                lane.tunnel.initiate(&mut out)
+            }
             Action::SetMtu { mtu, .. } => {
                 self.set_mtu(lane, *mtu);
+                None
+            }
+            Action::Dial { at, .. } => {
+                self.dial(*path, *at);
+                None
+            }
+            Action::Knock { at, whom, .. } => {
+                self.knock(lane, *at, *whom);
                 None
             }
         };
@@ -294,10 +327,6 @@ impl Supervisor {
         }
     }
 
-    fn lane(&self, path: PathId) -> Option<&Arc<Lane>> {
-        self.paths.lane(path)
-    }
-
     /// Looks up the endpoints of all paths that are not in use, or whose far end is not known.
     fn resolve(&mut self) {
         let uses = self.site.uses();
@@ -306,7 +335,11 @@ impl Supervisor {
             let endpoint = link.and_then(|link| link.endpoint.as_ref());
             let live = uses.get(&path.id) == Some(&PathUse::Live);
             let lane = self.paths.lane(path.id);
-            let known = live && lane.is_some_and(|lane| lane.tunnel.remote().is_some());
+            let remote = lane.and_then(|lane| lane.tunnel.remote());
+            if let Some(remote) = remote.filter(|_| live) {
+                self.endpoints.handle_sighting(path.id, remote);
+            }
+            let known = live && remote.is_some();
             if let Some(endpoint) = endpoint.filter(|_| !known) {
                 self.endpoints.resolve(path.id, endpoint);
             }
@@ -314,26 +347,39 @@ impl Supervisor {
     }
 
     fn use_endpoint(&mut self, resolved: Resolved) {
-        let lane = self.paths.lane(resolved.path);
-        let sockets = lane.map(|lane| lane.sockets.load());
-        let reaches = |address| sockets.as_ref().is_some_and(|to| to.reaches(address));
-        let (path, found) = self.endpoints.take(resolved, reaches);
-        match (lane, found) {
-            (Some(lane), Ok(address)) => {
-                let first = lane.tunnel.remote().is_none();
-                lane.tunnel.set_remote(Some(address));
-                if first {
-                    self.site.handle_endpoint(path, clock::now());
-                }
-            }
-            // Without a socket there is a better reason already.
-            (Some(_), Err(why)) if sockets.is_some_and(|to| to.is_open()) => {
-                let obstacle = Obstacle::Unresolved(why);
-                self.site
-                    .handle_obstacle(path, Some(obstacle), clock::now());
-            }
-            (Some(_) | None, _) => {}
+        let now = clock::now();
+        let (path, learnt) = self.endpoints.take(resolved);
+        let Some(lane) = self.paths.lane(path).cloned() else {
+            return;
+        };
+        let before = lane.tunnel.remote();
+        if (before.is_none() || learnt == Ok(true)) && self.aim(&lane) {
+            self.site.handle_endpoint(path, now);
         }
+        let why = match (before, learnt) {
+            (Some(last), Err(why)) => format!("{why}; dialling {last}, where it was last"),
+            (None, Err(why)) => why,
+            (None, Ok(_)) if lane.tunnel.remote().is_none() => {
+                "no address of the endpoint can be reached from the link".to_owned()
+            }
+            (_, Ok(_)) => return,
+        };
+        // Without a socket there is a better reason already.
+        if lane.sockets.load().is_open() {
+            let obstacle = Obstacle::Unresolved(why);
+            self.site.handle_obstacle(path, Some(obstacle), now);
+        }
+    }
+
+    /// Sends to the next of the addresses that the far end may have, if any is known.
+    fn aim(&mut self, lane: &Lane) -> bool {
+        let sockets = lane.sockets.load();
+        let reaches = |address| sockets.reaches(address);
+        let next = self.endpoints.next(lane.tunnel.path(), reaches);
+        if next.is_some() {
+            lane.tunnel.set_remote(next);
+        }
+        next.is_some()
     }
 
     fn handle_event(&mut self, event: Event) {

@@ -1,7 +1,7 @@
 //! One path as the site sees it: its health, what is in its way at this end, its operator's wish.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use crate::config::{Cost, Path, Peer, SiteKind, View};
@@ -21,6 +21,8 @@ use super::sizing::Sizing;
 const HANDSHAKE_FIRST: Duration = Duration::from_secs(1);
 /// A path carries data this long after its last packet.
 const BUSY: Duration = Duration::from_secs(1);
+/// A far end that hears us says so sooner.
+const UNHEARD: Duration = Duration::from_secs(2);
 /// WireGuard's own retry interval (`REKEY_TIMEOUT`, whitepaper section 6.1).
 const HANDSHAKE_LONGEST: Duration = Duration::from_secs(5);
 
@@ -79,6 +81,8 @@ pub struct Traffic {
     pub refused: u64,
     /// The largest inner packet that is sent now.
     pub mtu: u16,
+    /// Where the far end is.
+    pub remote: Option<SocketAddr>,
 }
 
 #[derive(Debug)]
@@ -92,6 +96,8 @@ pub(super) struct Entry {
     last_data: Option<Instant>,
     obstacle: Option<Obstacle>,
     traffic: Traffic,
+    /// We hear the far end, and it does not hear us: it may have to be dialled elsewhere.
+    unheard: bool,
     next_handshake: Instant,
     handshake_wait: Duration,
 }
@@ -121,6 +127,7 @@ impl Entry {
             health: Health::new(number.value(), now),
             obstacle: None,
             traffic: Traffic::default(),
+            unheard: false,
             next_handshake: now,
             handshake_wait: HANDSHAKE_FIRST,
         }
@@ -161,6 +168,9 @@ impl Entry {
         }
         self.traffic = traffic;
         self.health.handle_timeout(now);
+        let held = self.health.held_for(now).is_some() || self.health.is_held_there();
+        let waits = self.health.state() == State::Init && !held;
+        self.unheard = waits && self.health.age(now) >= UNHEARD;
     }
 
     /// Gives back the peer's word, if there is one in the packet.
@@ -296,6 +306,37 @@ impl Entry {
         matches!(self.health.state(), State::Down(_) | State::AdminDown) || self.is_hindered()
     }
 
+    /// It is not up, and a far end that answered could bring it up.
+    pub(super) fn may_be_dialled(&self) -> bool {
+        self.is_only_down() || (self.unheard && !self.is_hindered())
+    }
+
+    /// Neither hindered nor taken down.
+    fn is_only_down(&self) -> bool {
+        matches!(self.health.state(), State::Down(_)) && !self.is_hindered()
+    }
+
+    /// It has no far end that could be dialled.
+    pub(super) fn waits_to_be_dialled(&self) -> bool {
+        let waits = matches!(self.obstacle, Some(Obstacle::NoEndpoint { .. }));
+        waits && self.is_only_down()
+    }
+
+    /// Nothing is in its way but that the far end does not answer.
+    pub(super) fn waits_for_handshake(&self) -> bool {
+        self.obstacle.is_none() && self.is_only_down() && !self.traffic.session
+    }
+
+    /// Where the far end is, as far as is known.
+    pub(super) fn remote(&self) -> Option<SocketAddr> {
+        self.traffic.remote
+    }
+
+    /// Our address inside the path, and the far end's.
+    pub(super) fn ends(&self) -> Option<(IpAddr, IpAddr)> {
+        self.source.zip(self.destination)
+    }
+
     pub(super) fn cost(&self) -> Cost {
         self.cost
     }
@@ -328,16 +369,20 @@ impl Entry {
         self.obstacle.as_ref().is_some_and(Obstacle::hinders)
     }
 
-    /// A path with a session and an answering far end needs no handshake of ours: boringtun
+    /// A path with a session and a far end that hears us needs no handshake of ours: boringtun
     /// renews keys by itself.
     fn is_settled(&self) -> bool {
         match self.health.state() {
             State::AdminDown => true,
-            State::Init | State::Up => self.traffic.session,
-            State::Down(Cause::PeerAdminDown | Cause::PeerDoesNotHear) => self.traffic.session,
-            State::Down(Cause::NeverHeard | Cause::Silence | Cause::Fault | Cause::PeerWord) => {
-                false
-            }
+            State::Init | State::Up => self.traffic.session && !self.unheard,
+            State::Down(Cause::PeerAdminDown) => self.traffic.session,
+            State::Down(
+                Cause::NeverHeard
+                | Cause::Silence
+                | Cause::Fault
+                | Cause::PeerWord
+                | Cause::PeerDoesNotHear,
+            ) => false,
         }
     }
 

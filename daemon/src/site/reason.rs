@@ -9,6 +9,15 @@ pub(super) fn too_small() -> String {
     "packets of 1280 bytes do not come through: the link carries less than 1360 bytes".to_owned()
 }
 
+/// Of a path whose handshake is not answered. A peer takes an initiation that is older than the
+/// last one for a replay.
+pub(super) fn wrong_clock(year: u64) -> String {
+    format!(
+        "no answer to our handshake, and this machine's clock says that it is the year {year}: a \
+         peer that knows a later time takes it for an old one; set the clock"
+    )
+}
+
 pub(super) fn down(cause: Cause, health: &Health, session: bool, now: Instant) -> String {
     match cause {
         Cause::NeverHeard if !session => "no answer to our handshake yet".to_owned(),

@@ -85,7 +85,7 @@ impl Site {
 
     fn path_status(&self, peer: &Peer, path: &Path, facts: PathFacts) -> Option<PathStatus> {
         let entry = self.paths.get(&path.id)?;
-        let (state, reason) = entry.state(self.now);
+        let (state, reason) = self.state(path.id)?;
         let (health, number) = (entry.health(), path.id.number);
         let site_path = self
             .talks

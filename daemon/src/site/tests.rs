@@ -1,3 +1,5 @@
+mod lies;
+mod meeting;
 mod two_sites;
 
 use std::time::Duration;
@@ -100,6 +102,7 @@ fn with_session(heard: u64) -> Traffic {
         session: true,
         refused: 0,
         mtu: 1420,
+        remote: None,
     }
 }
 
@@ -170,7 +173,10 @@ fn an_operators_wish_removes_the_path_from_the_kernel_and_tells_the_peer() {
         .any(|action| match action {
             Action::Send { packet, .. } => Probe::from_packet(&packet)
                 .is_some_and(|probe| probe.state == ProbeState::AdminDown),
-            Action::StartHandshake { .. } | Action::SetMtu { .. } => false,
+            Action::StartHandshake { .. }
+            | Action::SetMtu { .. }
+            | Action::Dial { .. }
+            | Action::Knock { .. } => false,
         });
     assert!(told, "the peer was not told");
 }
@@ -196,7 +202,10 @@ fn sizes_asked(site: &mut Site, now: Instant) -> Vec<u16> {
                 Some(Size::Asked(size)) => Some(size),
                 Some(Size::Came(_)) | None => None,
             },
-            Action::StartHandshake { .. } | Action::SetMtu { .. } => None,
+            Action::StartHandshake { .. }
+            | Action::SetMtu { .. }
+            | Action::Dial { .. }
+            | Action::Knock { .. } => None,
         });
     asked.collect()
 }
@@ -219,7 +228,7 @@ fn search(site: &mut Site, carries: u16, start: Instant) -> Vec<u16> {
                         site.handle_control(one_path(), &came, now);
                     }
                 }
-                Action::StartHandshake { .. } => {}
+                Action::StartHandshake { .. } | Action::Dial { .. } | Action::Knock { .. } => {}
             }
         }
     }

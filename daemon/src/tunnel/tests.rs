@@ -1,4 +1,5 @@
 mod batches;
+mod lies;
 
 use std::net::SocketAddr;
 

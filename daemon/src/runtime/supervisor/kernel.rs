@@ -98,6 +98,8 @@ impl Supervisor {
             let live = uses.iter().filter(|(_, usage)| **usage == PathUse::Live);
             self.live = live.map(|(path, _)| *path).collect();
             self.healer.hurry(now);
+            // Asks for the addresses of what went down, and learns those of what came up.
+            self.due.resolve = now;
         }
         (self.planned, self.site_paths) = (uses, site_paths);
         self.stale = false;

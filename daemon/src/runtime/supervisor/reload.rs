@@ -102,6 +102,7 @@ impl Supervisor {
         let moved = moved(self.site.view(), view);
         self.site.change(view.clone(), changes, now);
         self.close_subflows(changes);
+        self.close_door();
         self.addresses = PathAddresses::of(view);
         match self.paths.change(view, changes, &self.host) {
             Ok(opened) => {

@@ -8,7 +8,7 @@ use super::*;
 use crate::names::PathNumber;
 
 const MILLI: Duration = Duration::from_millis(1);
-const SECOND: Duration = Duration::from_secs(1);
+pub(super) const SECOND: Duration = Duration::from_secs(1);
 
 #[derive(Clone, Copy, Debug)]
 struct Wire {
@@ -32,7 +32,7 @@ struct World {
     moves: [Vec<(Instant, u8)>; 2],
 }
 
-fn view(own: u8, other: u8, paths: u8) -> View {
+pub(super) fn view(own: u8, other: u8, paths: u8) -> View {
     let with_links = |id: u8, name: &str| SiteConfig {
         links: (0..paths).map(|_| link("fiber")).collect(),
         ..site(id, name)
@@ -60,7 +60,7 @@ fn view(own: u8, other: u8, paths: u8) -> View {
     }
 }
 
-fn path_to(peer: u8, number: u8) -> PathId {
+pub(super) fn path_to(peer: u8, number: u8) -> PathId {
     PathId {
         peer: SiteId::new(peer).unwrap(),
         number: PathNumber::new(number).unwrap(),
@@ -142,6 +142,7 @@ impl World {
             session: true,
             refused: 0,
             mtu: 1420,
+            remote: None,
         };
         for site in &mut self.sites {
             let paths: Vec<_> = site.uses().into_keys().collect();
