@@ -107,17 +107,24 @@ impl Endpoints {
     pub fn handle_sighting(&mut self, path: PathId, remote: SocketAddr) {
         let candidates = self.candidates.entry(path).or_default();
         if !candidates.forgotten {
-            (candidates.seen, candidates.tried) = (Some(remote), 0);
+            candidates.see(remote);
         }
     }
 
-    /// The address to try now, of those that are known.
+    /// The address to try now, of those that are known. `current`: where the path sends to; it
+    /// follows the far end by itself.
     pub fn next(
         &mut self,
         path: PathId,
+        current: Option<SocketAddr>,
         reaches: impl Fn(SocketAddr) -> bool,
     ) -> Option<SocketAddr> {
-        self.candidates.get_mut(&path)?.next(reaches)
+        let candidates = self.candidates.get_mut(&path)?;
+        let moved = current.filter(|_| current != candidates.aimed && !candidates.forgotten);
+        if let Some(remote) = moved {
+            candidates.see(remote);
+        }
+        candidates.next(reaches)
     }
 }
 
@@ -163,6 +170,8 @@ struct Candidates {
     seen: Option<SocketAddr>,
     /// How many were tried since.
     tried: usize,
+    /// The one that was tried last.
+    aimed: Option<SocketAddr>,
     /// It is being looked up anew; where it is now does not count.
     forgotten: bool,
 }
@@ -174,7 +183,12 @@ impl Candidates {
         order.retain(|address| reaches(*address));
         let next = order.get(self.tried.checked_rem(order.len())?).copied();
         self.tried = self.tried.wrapping_add(1);
+        self.aimed = next;
         next
+    }
+
+    fn see(&mut self, remote: SocketAddr) {
+        (self.seen, self.tried, self.aimed) = (Some(remote), 0, Some(remote));
     }
 
     /// Where it was last, then the two families in turns (RFC 8305 section 4): where one of them
@@ -219,7 +233,7 @@ mod tests {
     }
 
     fn tries(endpoints: &mut Endpoints, count: usize) -> Vec<String> {
-        let mut next = || endpoints.next(path(), |_| true);
+        let mut next = || endpoints.next(path(), None, |_| true);
         let tried = (0..count).filter_map(|_| next());
         tried.map(|at| at.to_string()).collect()
     }
@@ -236,14 +250,14 @@ mod tests {
         let mut tried = Vec::new();
         for _ in 0..4 {
             assert_eq!(answer(&mut endpoints, &found), None);
-            let next = endpoints.next(path(), |address| address.is_ipv4());
+            let next = endpoints.next(path(), None, |address| address.is_ipv4());
             tried.push(next.unwrap().to_string());
         }
         assert_eq!(
             tried,
             ["192.0.2.5:1", "192.0.2.9:1", "192.0.2.5:1", "192.0.2.9:1"]
         );
-        assert_eq!(endpoints.next(path(), |_| false), None);
+        assert_eq!(endpoints.next(path(), None, |_| false), None);
     }
 
     #[test]
@@ -274,6 +288,20 @@ mod tests {
             tries(&mut endpoints, 3),
             ["192.0.2.77:4444", "[2001:db8::1]:1", "192.0.2.1:1"]
         );
+    }
+
+    #[test]
+    fn a_far_end_that_moved_is_not_sought_where_it_was_before() {
+        let mut endpoints = endpoints();
+        let [old, new] = ["192.0.2.1:1", "192.0.2.1:2"].map(|at| at.parse().ok());
+        endpoints.handle_sighting(path(), old.unwrap());
+        assert_eq!(endpoints.next(path(), old, |_| true), old);
+        assert_eq!(
+            endpoints.next(path(), new, |_| true),
+            new,
+            "its data came from there"
+        );
+        assert_eq!(endpoints.next(path(), new, |_| true), new);
     }
 
     #[test]

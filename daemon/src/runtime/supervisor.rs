@@ -8,6 +8,7 @@ mod reload;
 mod trial;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -297,7 +298,7 @@ impl Supervisor {
         let length = match action {
             Action::Send { packet, .. } => lane.tunnel.seal_control(packet, &mut out),
             Action::StartHandshake { .. } => {
-                self.aim(lane);
+                self.aim(lane, lane.tunnel.remote());
                 lane.tunnel.initiate(&mut out)
             }
             Action::SetMtu { mtu, .. } => {
@@ -305,7 +306,7 @@ impl Supervisor {
                 None
             }
             Action::Dial { at, .. } => {
-                self.dial(*path, *at);
+                self.dial(lane, *at);
                 None
             }
             Action::Knock { at, whom, .. } => {
@@ -353,7 +354,7 @@ impl Supervisor {
             return;
         };
         let before = lane.tunnel.remote();
-        if (before.is_none() || learnt == Ok(true)) && self.aim(&lane) {
+        if (before.is_none() || learnt == Ok(true)) && self.aim(&lane, None) {
             self.site.handle_endpoint(path, now);
         }
         let why = match (before, learnt) {
@@ -372,10 +373,10 @@ impl Supervisor {
     }
 
     /// Sends to the next of the addresses that the far end may have, if any is known.
-    fn aim(&mut self, lane: &Lane) -> bool {
+    fn aim(&mut self, lane: &Lane, current: Option<SocketAddr>) -> bool {
         let sockets = lane.sockets.load();
         let reaches = |address| sockets.reaches(address);
-        let next = self.endpoints.next(lane.tunnel.path(), reaches);
+        let next = self.endpoints.next(lane.tunnel.path(), current, reaches);
         if next.is_some() {
             lane.tunnel.set_remote(next);
         }

@@ -44,10 +44,12 @@ impl Supervisor {
     }
 
     /// The path's next handshake goes there.
-    pub(super) fn dial(&mut self, path: PathId, at: SocketAddr) {
-        if self.endpoints.is_usable(at) {
+    pub(super) fn dial(&mut self, lane: &Lane, at: SocketAddr) {
+        let path = lane.tunnel.path();
+        if self.endpoints.is_usable(at) && lane.sockets.load().reaches(at) {
             tracing::debug!(%path, %at, "the far end was seen");
             self.endpoints.handle_sighting(path, at);
+            lane.tunnel.set_remote(Some(at));
         }
     }
 
