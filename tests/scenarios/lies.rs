@@ -56,7 +56,9 @@ fn forged_icmp_errors_change_nothing() {
             for code in [0, 1, 2, 3, 13] {
                 link.forge(icmp(number, 3, code, 0));
             }
-            [68, 576].map(|mtu| link.forge(icmp(number, 3, 4, mtu)));
+            for mtu in [68, 576] {
+                link.forge(icmp(number, 3, 4, mtu));
+            }
             link.forge(icmp(number, 4, 0, 0));
             link.forge(icmp(number, 11, 0, 0));
         }
