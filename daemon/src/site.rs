@@ -162,7 +162,7 @@ impl Site {
         self.settle(path.peer, now);
     }
 
-    /// Somebody proved who it is, and was seen at `source`: see [`meeting`].
+    /// Somebody proved who it is, and was seen at `source`: see `meeting`.
     pub fn handle_knock(&mut self, caller: Caller, about: u8, source: SocketAddr, now: Instant) {
         match caller {
             Caller::Ourselves => {
