@@ -7,9 +7,12 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::apply::Apply;
 use crate::bugreport::BugReport;
+use crate::flows::FlowsArguments;
 use crate::init::Init;
 use crate::look::Look;
+use crate::ping::PingArguments;
 use crate::run::Run;
+use crate::speed::SpeedArguments;
 use crate::steer::Steer;
 
 /// Asks and steers the pathweave daemon of this site.
@@ -77,6 +80,14 @@ pub(crate) enum Command {
     },
     /// All peers and paths. Exit code 1 when a path that should be up is not.
     Status(Look),
+    /// The open connections to the peers: their programs, what each path carries of them, and
+    /// which of them could be faster. With --json at once and without rates.
+    Flows(FlowsArguments),
+    /// Send echoes by every path to a peer: round trip, loss, whether packets of full size arrive.
+    /// Exit code 1 when a path loses all of them.
+    Ping(PingArguments),
+    /// Measure how fast each path to a peer is alone, and all of them together.
+    Speed(SpeedArguments),
     /// The other sites.
     #[command(subcommand)]
     Peer(PeerCommand),

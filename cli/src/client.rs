@@ -10,7 +10,7 @@ use hyper::body::Bytes;
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use pathweaved::control::{
-    self, AdminState, AdminWish, ReloadWish, Reloaded, SCHEMA, Status, Trial, TrialWish,
+    self, AdminState, AdminWish, Flows, ReloadWish, Reloaded, SCHEMA, Status, Trial, TrialWish,
 };
 use pathweaved::names::Name;
 use tokio::net::UnixStream;
@@ -54,6 +54,11 @@ impl Client {
             ));
         }
         Ok(status)
+    }
+
+    pub(crate) fn flows(&self) -> Result<Flows, Failure> {
+        let body = self.request(Method::GET, "/v1/flows", Bytes::new())?;
+        serde_json::from_slice(&body).map_err(|error| strange(&error.to_string()))
     }
 
     pub(crate) fn set_admin(&self, peer: &str, path: u8, state: AdminState) -> Result<(), Failure> {

@@ -1,27 +1,35 @@
 //! pathweave: asks and steers the daemon of this site. stdout is data, stderr is remarks.
 //!
 //! [`arguments`] is what can be typed, [`client`] asks the daemon, [`look`] and [`report`] choose
-//! what of its answer is shown, [`render`] shows it to a person; [`steer`] takes paths up and down; [`init`] writes the first fleet file, [`edit`]
-//! and [`apply`] change it; [`keys`], [`check`] and [`mod@run`] need no daemon; [`bugreport`] gathers.
+//! what of its answer is shown, [`render`] shows it to a person; [`steer`] takes paths up and down;
+//! [`flows`] are the connections, [`ping`] and [`speed`] measure the paths; [`init`] writes the
+//! first fleet file, [`edit`] and [`apply`] change it; [`keys`], [`check`] and [`mod@run`] need no
+//! daemon; [`bugreport`] gathers.
 
 mod apply;
 mod arguments;
+mod ascii;
 mod bugreport;
 mod check;
 mod client;
 mod disk;
 mod edit;
 mod failure;
+mod flows;
 mod init;
 mod keys;
 mod look;
 mod near;
 mod output;
+mod ping;
 mod render;
 mod report;
 mod run;
+mod seconds;
+mod speed;
 mod steer;
 mod style;
+mod terminal;
 
 use std::process::ExitCode;
 
@@ -64,6 +72,9 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         Command::Bugreport(wish) => wish.write(&client, json)?,
         Command::Confirm => editor.confirm()?,
         Command::Reload { dry_run } => editor.reload(*dry_run)?,
+        Command::Flows(arguments) => flows::flows(arguments, &client, json)?,
+        Command::Ping(arguments) => return ping::ping(arguments, &client, json),
+        Command::Speed(arguments) => speed::speed(arguments, &client, json)?,
         Command::Status(look) => return look.show(&client, json, Report::status),
         Command::Peer(PeerCommand::List(look)) => {
             return look.show(&client, json, Report::peer_list);

@@ -1,10 +1,11 @@
 //! stdout is data, stderr is remarks. A reader that went away (`| head`) is no failure; a full
 //! disk is.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
 use serde::Serialize;
 
+use crate::ascii;
 use crate::failure::Failure;
 use crate::style::{Style, Tone};
 
@@ -15,6 +16,10 @@ pub(crate) fn data(text: &str) -> Result<(), Failure> {
 
 /// `false` when the reader has gone away.
 pub(crate) fn data_or_gone(text: &str) -> Result<bool, Failure> {
+    let terminal = io::stdout().is_terminal();
+    let foreign = terminal && !ascii::is_utf8(|name| std::env::var(name).ok());
+    let spelled = foreign.then(|| ascii::spell(text));
+    let text = spelled.as_deref().unwrap_or(text);
     let mut out = anstream::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),

@@ -1,8 +1,8 @@
 //! The status for a person: one block per peer, one line per path, aligned; which ISP is slow or
 //! dead, and why, is seen at a glance. Pure: from values to text.
 
-mod table;
-mod units;
+pub(crate) mod table;
+pub(crate) mod units;
 
 use pathweaved::control::{Offload, PathState, PathStatus, PeerStatus, Status};
 
@@ -234,7 +234,7 @@ fn state(path: &PathStatus) -> String {
     }
 }
 
-fn word(state: PathState) -> &'static str {
+pub(crate) fn word(state: PathState) -> &'static str {
     match state {
         PathState::Up => "up",
         PathState::Init => "init",
@@ -243,7 +243,7 @@ fn word(state: PathState) -> &'static str {
     }
 }
 
-fn tone(state: PathState) -> Tone {
+pub(crate) fn tone(state: PathState) -> Tone {
     match state {
         PathState::Up => Tone::Good,
         PathState::Init | PathState::AdminDown => Tone::Warn,
@@ -261,7 +261,7 @@ fn join(addresses: [&Option<String>; 2]) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 /// Why it is not up, or not used though it is.
 fn why(path: &PathStatus) -> Option<&String> {

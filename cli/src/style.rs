@@ -43,7 +43,6 @@ impl Style {
         }
     }
 
-    #[cfg(test)]
     pub(crate) fn plain() -> Self {
         Self::of(ColorChoice::Never)
     }

@@ -1,9 +1,14 @@
 //! What the CLI and the daemon say to each other: requests, responses and the status document.
 //! `"schema": 1` of [`Status`] is a contract: fields are added, never changed or removed.
 
+mod flows;
+pub mod speed;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+
+pub use flows::{Connection, Flow, Flows, Kind, Lack};
 
 /// The version of [`Status`].
 pub const SCHEMA: u32 = 1;
@@ -45,6 +50,12 @@ pub struct SiteStatus {
     /// of this machine's whole network namespace.
     #[serde(default)]
     pub fallbacks: BTreeMap<String, u64>,
+    /// Of every site; 0 from a daemon that does not tell.
+    #[serde(default)]
+    pub listen_port: u16,
+    /// `pathweave speed` is served here and at every site with the same fleet file.
+    #[serde(default)]
+    pub speed_test: bool,
 }
 
 /// What was done for open connections since the start.
@@ -91,6 +102,9 @@ pub struct PathStatus {
     pub reason: Option<String>,
     pub link: String,
     pub remote_link: String,
+    /// What travels costs money at one of its two links.
+    #[serde(default)]
+    pub metered: bool,
     pub interface: String,
     pub overlay_address: Option<String>,
     pub overlay_address6: Option<String>,

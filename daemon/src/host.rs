@@ -25,6 +25,7 @@ pub mod path_manager;
 mod progress;
 mod route;
 mod rule;
+mod sockets;
 pub mod subflows;
 mod sysctl;
 mod verdict;

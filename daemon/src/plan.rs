@@ -15,6 +15,7 @@
 mod guard;
 mod path_addresses;
 mod routes;
+mod socket;
 mod subflow;
 mod sysctls;
 
@@ -29,6 +30,7 @@ use crate::names::{InterfaceName, PathId, PathNumber, SiteId};
 pub use guard::Guard;
 pub use path_addresses::PathAddresses;
 pub use routes::{RouteKey, Target};
+pub use socket::{Listener, MptcpSocket, Sockets, TcpSocket};
 pub use subflow::{Join, Progress, Subflow};
 pub use sysctls::{Lifetime, PATH_MANAGER, Sysctl, SysctlValue, of_device};
 

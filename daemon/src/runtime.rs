@@ -12,6 +12,7 @@ mod paths;
 pub mod receiver;
 mod repairs;
 mod signals;
+mod speed;
 pub mod start;
 mod story;
 mod supervisor;

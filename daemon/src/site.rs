@@ -6,6 +6,7 @@
 
 mod choice;
 mod entry;
+mod flows;
 mod meeting;
 mod reason;
 mod report;

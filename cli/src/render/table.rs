@@ -4,13 +4,13 @@ use crate::style::{Style, Tone};
 
 /// The text of one place in a table, and how it is painted.
 #[derive(Clone, Debug)]
-pub(super) struct Cell {
+pub(crate) struct Cell {
     text: String,
     tone: Tone,
 }
 
 impl Cell {
-    pub(super) fn new(text: impl Into<String>, tone: Tone) -> Self {
+    pub(crate) fn new(text: impl Into<String>, tone: Tone) -> Self {
         Self {
             text: text.into(),
             tone,
@@ -35,10 +35,10 @@ impl From<&str> for Cell {
 }
 
 /// A column: its heading, and whether it holds numbers, which stand at the right.
-pub(super) type Column = (&'static str, Side);
+pub(crate) type Column = (&'static str, Side);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Side {
+pub(crate) enum Side {
     Left,
     Right,
 }
@@ -63,7 +63,7 @@ type Shown = (usize, Side, usize);
 /// Every line is indented by two and ends with a new line. A column in which every cell is empty
 /// is left out. Where the terminal is too narrow, the last column goes to a line of its own, and
 /// then one after the other is left out.
-pub(super) fn table(columns: &[Column], rows: &[Vec<Cell>], style: Style) -> String {
+pub(crate) fn table(columns: &[Column], rows: &[Vec<Cell>], style: Style) -> String {
     let cells = |column: usize| rows.iter().filter_map(move |row| row.get(column));
     let mut shown: Vec<Shown> = columns
         .iter()
@@ -111,6 +111,32 @@ fn fit(columns: &[Column], shown: &mut Vec<Shown>, width: Option<usize>) -> Opti
         shown.retain(|(column, ..)| !is_it(*column));
     }
     below.map(|(column, ..)| column)
+}
+
+/// Empties the columns that a terminal of the style's width, less `beside`, has no room for, in the
+/// order of `dispensable`; how much room is left then. `None`: there is no limit.
+pub(crate) fn spare(
+    columns: &[Column],
+    rows: &mut [Vec<Cell>],
+    dispensable: &[usize],
+    beside: usize,
+    style: Style,
+) -> Option<usize> {
+    let width = style.width()?;
+    let measure = |rows: &[Vec<Cell>]| {
+        let text = table(columns, rows, Style::plain());
+        let widths = text.lines().map(|line| line.chars().count());
+        widths.max().unwrap_or(0)
+    };
+    let mut dispensable = dispensable.iter();
+    while measure(rows) + beside > width
+        && let Some(column) = dispensable.next()
+    {
+        for cell in rows.iter_mut().filter_map(|row| row.get_mut(*column)) {
+            *cell = Cell::from("");
+        }
+    }
+    Some(width.saturating_sub(measure(rows)))
 }
 
 fn line(row: &[Cell], shown: &[Shown], style: Style) -> String {

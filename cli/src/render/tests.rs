@@ -2,7 +2,7 @@ use pathweaved::control::{Dropped, Offload, SCHEMA, SiteStatus};
 
 use super::*;
 
-fn a_path(number: u8, link: &str) -> PathStatus {
+pub(crate) fn a_path(number: u8, link: &str) -> PathStatus {
     PathStatus {
         offload: Offload {
             tun: true,
@@ -15,6 +15,7 @@ fn a_path(number: u8, link: &str) -> PathStatus {
         reason: None,
         link: link.to_owned(),
         remote_link: "fiber".to_owned(),
+        metered: false,
         interface: format!("pw-tainan-{number}"),
         overlay_address: Some(format!("10.213.1.{number}")),
         overlay_address6: None,
@@ -61,6 +62,8 @@ fn a_status() -> Status {
             healing: Default::default(),
             repairs: Default::default(),
             fallbacks: Default::default(),
+            listen_port: 51820,
+            speed_test: true,
         },
         peers: vec![PeerStatus {
             site: "tainan".to_owned(),

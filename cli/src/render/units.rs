@@ -1,15 +1,15 @@
 //! Numbers as a person reads them. What is not known is a dash.
 
-pub(super) fn or_dash(text: Option<&String>) -> String {
+pub(crate) fn or_dash(text: Option<&String>) -> String {
     text.cloned().unwrap_or_else(|| "-".to_owned())
 }
 
-pub(super) fn millis(value: Option<f64>) -> String {
+pub(crate) fn millis(value: Option<f64>) -> String {
     value.map_or_else(|| or_dash(None), |millis| format!("{millis:.1} ms"))
 }
 
 /// With one decimal below ten: half a percent of loss already slows TCP down.
-pub(super) fn percent(share: Option<f64>) -> String {
+pub(crate) fn percent(share: Option<f64>) -> String {
     match share.map(|share| share * 100.0) {
         None => or_dash(None),
         Some(percent) if percent <= 0.0 => "0 %".to_owned(),
@@ -18,11 +18,11 @@ pub(super) fn percent(share: Option<f64>) -> String {
     }
 }
 
-pub(super) fn age(seconds: Option<u64>) -> String {
+pub(crate) fn age(seconds: Option<u64>) -> String {
     seconds.map_or_else(|| "never".to_owned(), |seconds| span(seconds) + " ago")
 }
 
-pub(super) fn span(seconds: u64) -> String {
+pub(crate) fn span(seconds: u64) -> String {
     match seconds {
         0..120 => format!("{seconds} s"),
         120..7200 => format!("{} min", seconds / 60),
@@ -30,8 +30,25 @@ pub(super) fn span(seconds: u64) -> String {
     }
 }
 
+/// A rate, as ISPs tell it.
+pub(crate) fn bits(per_second: f64) -> String {
+    let mut value = per_second.max(0.0);
+    let mut unit = "bit/s";
+    for next in ["kbit/s", "Mbit/s", "Gbit/s"] {
+        if value < 999.95 {
+            break;
+        }
+        (value, unit) = (value / 1000.0, next);
+    }
+    if unit == "bit/s" {
+        format!("{value:.0} {unit}")
+    } else {
+        format!("{value:.1} {unit}")
+    }
+}
+
 /// Decimal units, as ISPs and disks count.
-pub(super) fn bytes(count: u64) -> String {
+pub(crate) fn bytes(count: u64) -> String {
     #[expect(clippy::cast_precision_loss, reason = "shown with one decimal")]
     let mut value = count as f64;
     let mut unit = "B";
@@ -80,6 +97,20 @@ mod tests {
         ];
         for (share, expected) in table {
             assert_eq!(percent(share), expected);
+        }
+    }
+
+    #[test]
+    fn rates_are_told_as_isps_do() {
+        let table = [
+            (-1.0, "0 bit/s"),
+            (999.0, "999 bit/s"),
+            (50_120_000.0, "50.1 Mbit/s"),
+            (999_960_000.0, "1.0 Gbit/s"),
+            (25e9, "25.0 Gbit/s"),
+        ];
+        for (rate, expected) in table {
+            assert_eq!(bits(rate), expected);
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
 use pathweaved::control::{
-    Dropped, Offload, PathState, PathStatus, PeerStatus, Reloaded, SCHEMA, SiteStatus, Status,
+    Dropped, Flows, Offload, PathState, PathStatus, PeerStatus, Reloaded, SCHEMA, SiteStatus, Status,
 };
 use pathweaved::runtime::control_socket::{Ask, ControlSocket};
 use tempfile::TempDir;
@@ -92,6 +92,10 @@ async fn supervise(answer: Answer, mut questions: mpsc::Receiver<Ask>, tell: Syn
         match ask {
             ask if answer == Answer::Nothing => unanswered.push(ask),
             Ask::Status(reply) => drop(reply.send(a_status(answer))),
+            Ask::Flows(reply) => drop(reply.send(Ok(Flows {
+                schema: SCHEMA,
+                connections: Vec::new(),
+            }))),
             Ask::Reload { wish, reply } => drop(reply.send(Ok(Reloaded {
                 config: "/etc/pathweave/pathweave.toml".to_owned(),
                 dry_run: wish.dry_run,
@@ -152,6 +156,8 @@ fn a_status(answer: Answer) -> Status {
             healing: Default::default(),
             repairs: Default::default(),
             fallbacks: Default::default(),
+            listen_port: 51820,
+            speed_test: true,
         },
         peers: vec![PeerStatus {
             site: "tainan".to_owned(),
@@ -178,6 +184,7 @@ fn a_path(number: u8, link: &str) -> PathStatus {
         reason: None,
         link: link.to_owned(),
         remote_link: "fiber".to_owned(),
+        metered: false,
         interface: format!("pw-tainan-{number}"),
         overlay_address: None,
         overlay_address6: None,

@@ -52,6 +52,10 @@ fn whole(old: &View, new: &View, lines: &mut Vec<String>) {
         let sign = if new.leak_guard { '+' } else { '-' };
         lines.push(format!("{sign} leak guard"));
     }
+    if old.speed_test != new.speed_test {
+        let sign = if new.speed_test { '+' } else { '-' };
+        lines.push(format!("{sign} speed tests by other sites"));
+    }
 }
 
 fn links(old: &View, new: &View, lines: &mut Vec<String>) {

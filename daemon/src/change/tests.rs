@@ -97,8 +97,13 @@ fn each_change_of_the_file_is_told_in_a_line() {
         ("rate and size of a link", fleet("", &slower, &tainan, "")),
         ("a far end's address", fleet("", &nara, &whole, "")),
         (
-            "port and guard",
-            fleet("listen_port = 443\nleak_guard = false", &nara, &tainan, ""),
+            "port, guard and speed tests",
+            fleet(
+                "listen_port = 443\nleak_guard = false\nspeed_test = false",
+                &nara,
+                &tainan,
+                "",
+            ),
         ),
         ("our own id", base.replace("id = 1", "id = 9")),
         (

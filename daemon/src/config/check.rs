@@ -32,6 +32,7 @@ pub const KEYS: [(&str, &[&str]); 4] = [
             "listen_port",
             "leak_guard",
             "path_manager",
+            "speed_test",
             "site",
             "path",
         ],
@@ -70,6 +71,7 @@ pub(super) fn fleet(text: &str) -> Result<Fleet, Vec<Problem>> {
     let overlay = overlay::read(&file, &mut problems);
     let listen_port = listen_port(&file, &mut problems);
     let leak_guard = file.boolean("leak_guard", &mut problems);
+    let speed_test = file.boolean("speed_test", &mut problems);
     let path_manager = path_manager(&file, &mut problems);
     let sites = sites(&file, listen_port, &mut problems);
     twice::check(&sites, &mut problems);
@@ -90,6 +92,7 @@ pub(super) fn fleet(text: &str) -> Result<Fleet, Vec<Problem>> {
             listen_port,
             leak_guard: leak_guard.is_none_or(|(guard, _)| guard),
             path_manager,
+            speed_test: speed_test.is_none_or(|(served, _)| served),
             sites: sites.into_iter().map(|site| (site.id, site)).collect(),
             pairings,
         }),

@@ -18,6 +18,8 @@ pub struct Fleet {
     /// `false` only by explicit wish: the daemon then loads no nftables guard.
     pub leak_guard: bool,
     pub path_manager: PathManagerWish,
+    /// `pathweave speed` of the other sites is served.
+    pub speed_test: bool,
     pub sites: BTreeMap<SiteId, Site>,
     /// Explicit `[[path]]` pairings; a pair of sites not named here is paired 1:1 by order.
     pub pairings: Vec<Pairing>,
@@ -189,6 +191,8 @@ pub struct View {
     pub listen_port: u16,
     pub leak_guard: bool,
     pub path_manager: PathManagerWish,
+    /// `pathweave speed` of the other sites is served.
+    pub speed_test: bool,
     pub site: Site,
     /// In ascending order of id.
     pub peers: Vec<Peer>,

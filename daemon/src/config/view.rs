@@ -48,6 +48,7 @@ impl Fleet {
             listen_port: self.listen_port,
             leak_guard: self.leak_guard,
             path_manager: self.path_manager,
+            speed_test: self.speed_test,
             site: site.clone(),
             peers: others.map(|other| self.peer(site, other)).collect(),
         })

@@ -9,7 +9,6 @@ use netlink_packet_core::{
 };
 use netlink_packet_sock_diag::SockDiagMessage;
 use netlink_packet_sock_diag::constants::{AF_INET, AF_INET6};
-use netlink_packet_sock_diag::inet::nlas::Nla;
 use netlink_packet_sock_diag::inet::{
     ExtensionFlags, InetRequest, InetResponse, SocketId, StateFlags,
 };
@@ -17,6 +16,7 @@ use netlink_packet_sock_diag::inet::{
 use crate::plan::Progress;
 
 use super::netlink::ask;
+use super::subflows::info;
 use super::{Host, HostError};
 
 /// Where the protocol's number does not fit its byte, this and an attribute stand for it
@@ -25,18 +25,22 @@ const SEE_ATTRIBUTE: u8 = 255;
 const REQ_PROTOCOL: u16 = 3;
 const IPPROTO_MPTCP: u32 = 262;
 /// Offsets in `struct mptcp_info` (linux/mptcp.h).
-const TOKEN: usize = 12;
+pub(super) const TOKEN: usize = 12;
 const WRITE_SEQ: usize = 16;
 const SND_UNA: usize = 24;
 
 impl Host {
     /// Of all established MPTCP connections of this network namespace.
     pub fn progress(&self) -> Result<Vec<Progress>, HostError> {
-        list(&self.netlink.diag).map_err(HostError::object("MPTCP diagnostics"))
+        list(&self.netlink.diag, progress).map_err(HostError::object("MPTCP diagnostics"))
     }
 }
 
-fn list(socket: &netlink_sys::Socket) -> io::Result<Vec<Progress>> {
+/// What `of` makes of each established connection of MPTCP.
+pub(super) fn list<T>(
+    socket: &netlink_sys::Socket,
+    of: impl Fn(&InetResponse) -> Option<T>,
+) -> io::Result<Vec<T>> {
     let mut found = Vec::new();
     for (family, socket_id) in [
         (AF_INET, SocketId::new_v4()),
@@ -55,7 +59,7 @@ fn list(socket: &netlink_sys::Socket) -> io::Result<Vec<Progress>> {
             NLM_F_DUMP,
         )?;
         found.extend(answers.iter().filter_map(|answer| match &answer.0 {
-            SockDiagMessage::InetResponse(response) => progress(response),
+            SockDiagMessage::InetResponse(response) => of(response),
             SockDiagMessage::InetRequest(_)
             | SockDiagMessage::UnixRequest(_)
             | SockDiagMessage::UnixResponse(_) => None,
@@ -107,11 +111,8 @@ impl From<Question> for NetlinkPayload<Question> {
 }
 
 fn progress(response: &InetResponse) -> Option<Progress> {
-    let info = response.nlas.iter().find_map(|nla| match nla {
-        // The kernel gives every protocol's information the same number.
-        Nla::TcpInfo(info) => Some(info.as_slice()),
-        _ => None,
-    })?;
+    // The kernel gives every protocol's information the same number.
+    let info = info(response)?;
     let counter = |at: usize| Some(u64::from_ne_bytes(*info.get(at..)?.first_chunk()?));
     let acked = counter(SND_UNA)?;
     let id = &response.header.socket_id;

@@ -150,12 +150,22 @@ fn list(socket: &netlink_sys::Socket) -> io::Result<Vec<Subflow>> {
 
 /// All TCP sockets, established or under way.
 fn dump(socket: &netlink_sys::Socket) -> io::Result<Vec<InetResponse>> {
+    dump_states(socket, &StateFlags::empty())
+}
+
+/// The same, and those in further states.
+pub(super) fn dump_states(
+    socket: &netlink_sys::Socket,
+    further: &StateFlags,
+) -> io::Result<Vec<InetResponse>> {
     let mut responses = Vec::new();
     for (family, id) in [
         (AF_INET, SocketId::new_v4()),
         (AF_INET6, SocketId::new_v6()),
     ] {
-        let request = SockDiagMessage::InetRequest(request(family, id));
+        let mut request = request(family, id);
+        request.states |= further.clone();
+        let request = SockDiagMessage::InetRequest(request);
         let answers = ask(socket, request, NLM_F_DUMP)?;
         responses.extend(answers.into_iter().filter_map(|answer| match answer {
             SockDiagMessage::InetResponse(response) => Some(*response),
@@ -177,7 +187,39 @@ fn request(family: u8, socket_id: SocketId) -> InetRequest {
     }
 }
 
-fn subflow(response: &InetResponse) -> Option<Subflow> {
+pub(super) fn subflow(response: &InetResponse) -> Option<Subflow> {
+    let mptcp = mptcp(response)?;
+    let flags = number(&mptcp, FLAGS).unwrap_or(0);
+    Some(Subflow {
+        token: number(&mptcp, TOKEN_LOCAL).unwrap_or(0),
+        opened_here: flags & OPENED_HERE != 0,
+        takes_joins: flags & FULLY_ESTABLISHED != 0,
+        backup: flags & BACKUP_HERE != 0,
+        ..flow(response)
+    })
+}
+
+/// As far as TCP itself knows it.
+pub(super) fn flow(response: &InetResponse) -> Subflow {
+    let id = &response.header.socket_id;
+    let info = info(response);
+    Subflow {
+        token: 0,
+        source: id.source_address.to_canonical(),
+        source_port: id.source_port,
+        destination: id.destination_address.to_canonical(),
+        destination_port: id.destination_port,
+        opened_here: false,
+        takes_joins: false,
+        backup: false,
+        established: response.header.state == ESTABLISHED,
+        bytes_acked: counter(info, BYTES_ACKED),
+        bytes_received: counter(info, BYTES_RECEIVED),
+    }
+}
+
+/// What MPTCP says of a socket; empty of a listening one, `None` of what is none of its own.
+fn mptcp(response: &InetResponse) -> Option<Vec<u8>> {
     let ulp = response.nlas.iter().find_map(|nla| match nla {
         Nla::Other(other) if other.kind() & !NESTED == ULP_INFO => {
             let mut bytes = vec![0; other.value_len()];
@@ -189,30 +231,19 @@ fn subflow(response: &InetResponse) -> Option<Subflow> {
     if !attribute(&ulp, ULP_NAME)?.starts_with(b"mptcp") {
         return None;
     }
-    let mptcp = attribute(&ulp, ULP_MPTCP).unwrap_or_default();
-    let flags = number(&mptcp, FLAGS).unwrap_or(0);
-    let info = response.nlas.iter().find_map(|nla| match nla {
-        Nla::TcpInfo(info) => Some(info),
+    Some(attribute(&ulp, ULP_MPTCP).unwrap_or_default())
+}
+
+/// `struct tcp_info`, or what another protocol has in its place.
+pub(super) fn info(response: &InetResponse) -> Option<&[u8]> {
+    response.nlas.iter().find_map(|nla| match nla {
+        Nla::TcpInfo(info) => Some(info.as_slice()),
         _ => None,
-    });
-    let id = &response.header.socket_id;
-    Some(Subflow {
-        token: number(&mptcp, TOKEN_LOCAL).unwrap_or(0),
-        source: id.source_address.to_canonical(),
-        source_port: id.source_port,
-        destination: id.destination_address.to_canonical(),
-        destination_port: id.destination_port,
-        opened_here: flags & OPENED_HERE != 0,
-        takes_joins: flags & FULLY_ESTABLISHED != 0,
-        backup: flags & BACKUP_HERE != 0,
-        established: response.header.state == ESTABLISHED,
-        bytes_acked: counter(info, BYTES_ACKED),
-        bytes_received: counter(info, BYTES_RECEIVED),
     })
 }
 
 /// A 64-bit counter of `struct tcp_info`; 0 where the kernel's is shorter.
-fn counter(info: Option<&Vec<u8>>, at: usize) -> u64 {
+pub(super) fn counter(info: Option<&[u8]>, at: usize) -> u64 {
     let bytes = info.and_then(|info| info.get(at..)?.first_chunk::<8>().copied());
     bytes.map_or(0, u64::from_ne_bytes)
 }

@@ -23,7 +23,7 @@ use tokio::task::JoinHandle;
 
 use super::supervisor::ReloadError;
 use crate::control::{
-    AdminState, AdminWish, Failure, ReloadWish, Reloaded, SOCKET, Status, Trial, TrialWish,
+    AdminState, AdminWish, Failure, Flows, ReloadWish, Reloaded, SOCKET, Status, Trial, TrialWish,
 };
 use door::{Caller, Door};
 
@@ -37,6 +37,8 @@ const LARGEST_FLEET: usize = 3 << 20;
 #[derive(Debug)]
 pub enum Ask {
     Status(oneshot::Sender<Status>),
+    /// `Err`: the kernel does not tell.
+    Flows(oneshot::Sender<Result<Flows, String>>),
     SetAdmin {
         peer: String,
         path: u8,
@@ -100,6 +102,7 @@ impl Drop for ControlSocket {
 fn router(asks: mpsc::Sender<Ask>) -> Router {
     Router::new()
         .route("/v1/status", get(status))
+        .route("/v1/flows", get(flows))
         .route("/v1/reload", post(reload))
         .route(
             "/v1/trial",
@@ -116,6 +119,15 @@ async fn status(State(asks): State<mpsc::Sender<Ask>>) -> Response {
     let (reply, answer) = oneshot::channel();
     match put(&asks, Ask::Status(reply), answer).await {
         Ok(status) => Json(status).into_response(),
+        Err(response) => response,
+    }
+}
+
+async fn flows(State(asks): State<mpsc::Sender<Ask>>) -> Response {
+    let (reply, answer) = oneshot::channel();
+    match put(&asks, Ask::Flows(reply), answer).await {
+        Ok(Ok(flows)) => Json(flows).into_response(),
+        Ok(Err(why)) => failure(StatusCode::INTERNAL_SERVER_ERROR, &why),
         Err(response) => response,
     }
 }

@@ -33,6 +33,8 @@ pub struct Healer {
     /// Held for as long as we are the path manager.
     events: Option<Events>,
     healing: Healing,
+    /// When connections were announced.
+    since: BTreeMap<u32, Instant>,
     due: Instant,
     /// Since when an address lacks subflows, and when its endpoint was renewed.
     lacking: BTreeMap<IpAddr, Instant>,
@@ -63,6 +65,7 @@ impl Healer {
             manager,
             events,
             healing: Healing::default(),
+            since: BTreeMap::new(),
             due: now,
             lacking: BTreeMap::new(),
             renewed: BTreeMap::new(),
@@ -89,6 +92,12 @@ impl Healer {
         };
     }
 
+    /// How long ago connections were opened, by token; not told of those before our time.
+    pub fn ages(&self, now: Instant) -> BTreeMap<u32, Duration> {
+        let age = |(token, at): (&u32, &Instant)| (*token, now.saturating_duration_since(*at));
+        self.since.iter().map(age).collect()
+    }
+
     /// Waits for the kernel's next announcement. Cancel-safe.
     pub async fn next(&mut self) -> Event {
         match &mut self.events {
@@ -108,6 +117,9 @@ impl Healer {
     }
 
     pub fn handle_event(&mut self, event: Event, host: &Host, paths: Paths<'_>, now: Instant) {
+        if let Event::Established(first) = &event {
+            self.since.insert(first.token, now);
+        }
         match event {
             Event::Established(first) if first.opened_here => {
                 let actions = self.healing.handle_established(&first, paths, now);
@@ -129,6 +141,8 @@ impl Healer {
                 return;
             }
         };
+        let open: BTreeSet<u32> = subflows.iter().map(|subflow| subflow.token).collect();
+        self.since.retain(|token, _| open.contains(token));
         match self.manager {
             PathManager::UserSpace => {
                 let actions = self.healing.look(&subflows, paths, now);

@@ -23,6 +23,7 @@ use super::links::Links;
 use super::paths::{PathError, Paths};
 use super::receiver::Shared;
 use super::signals::Signals;
+use super::speed::SpeedTests;
 use super::story::say;
 use super::supervisor::{Crew, Source, Supervisor};
 
@@ -68,6 +69,7 @@ pub async fn run(view: View, key: &PrivateKey, places: Places) -> anyhow::Result
     let prepared = prepare(&mut host, &site, paths, healer.manager());
     let result = match prepared {
         Ok(paths) => {
+            let speed_tests = SpeedTests::new(site.view());
             let source = Source {
                 config: places.config,
                 key: key.public(),
@@ -81,6 +83,7 @@ pub async fn run(view: View, key: &PrivateKey, places: Places) -> anyhow::Result
                 shared,
                 signals,
                 healer,
+                speed_tests,
             });
             host = supervisor.run(control_packets, questions).await;
             Ok(())

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
-use crate::control::{Dropped, Status};
+use crate::control::{Dropped, Flows, Status};
 use crate::healing::Paths as Healed;
 use crate::host::Host;
 use crate::host::path_manager::Event;
@@ -35,6 +35,7 @@ use super::paths::Paths;
 use super::receiver::{Control, Shared};
 use super::repairs::Repairs;
 use super::signals::{Heard, Signals};
+use super::speed::SpeedTests;
 use super::wall_clock::{self, WallClock};
 
 use harm::Reserve;
@@ -73,6 +74,7 @@ pub struct Crew {
     pub shared: Arc<Shared>,
     pub signals: Signals,
     pub healer: Healer,
+    pub speed_tests: SpeedTests,
 }
 
 #[derive(Debug)]
@@ -88,6 +90,7 @@ pub struct Supervisor {
     resolved: mpsc::Receiver<Resolved>,
     addresses: Vec<PathAddresses>,
     healer: Healer,
+    speed_tests: SpeedTests,
     /// The paths that connections may use, as planned.
     live: BTreeSet<PathId>,
     /// What the kernel was last made to match.
@@ -133,6 +136,7 @@ impl Supervisor {
             shared: crew.shared,
             signals: crew.signals,
             healer: crew.healer,
+            speed_tests: crew.speed_tests,
             live: BTreeSet::new(),
             endpoints,
             resolved,
@@ -395,6 +399,7 @@ impl Supervisor {
     fn answer(&mut self, ask: Ask) {
         let unheard = match ask {
             Ask::Status(reply) => reply.send(self.status()).is_err(),
+            Ask::Flows(reply) => reply.send(self.flows()).is_err(),
             Ask::Reload { wish, reply } => reply.send(self.reload(wish.dry_run)).is_err(),
             Ask::TryOut { wish, reply } => reply.send(self.try_out(wish)).is_err(),
             Ask::Trial(reply) => reply.send(self.trial()).is_err(),
@@ -417,6 +422,12 @@ impl Supervisor {
         if unheard {
             tracing::debug!("the one who asked did not wait for the answer");
         }
+    }
+
+    fn flows(&self) -> Result<Flows, String> {
+        let sockets = self.host.sockets().map_err(|error| error.to_string())?;
+        let ages = self.healer.ages(clock::now());
+        Ok(self.site.flows(&sockets, &self.addresses, &ages))
     }
 
     fn status(&self) -> Status {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::config::{Path, Peer};
+use crate::config::{Cost, Path, Peer};
 use crate::control::{
     Dropped, HealingStatus, Offload, PathState, PathStatus, PeerStatus, SCHEMA, SiteStatus, Status,
 };
@@ -48,6 +48,8 @@ impl Site {
             healing: HealingStatus::default(),
             repairs: BTreeMap::new(),
             fallbacks: BTreeMap::new(),
+            listen_port: self.view.listen_port,
+            speed_test: self.view.speed_test,
         };
         let peers = self
             .view
@@ -94,12 +96,15 @@ impl Site {
         let overlay = &self.view.overlay;
         let millis = |time: Duration| time.as_secs_f64() * 1000.0;
         let up = state == PathState::Up;
+        let link = self.view.site.links.get(path.link)?;
+        let remote_link = peer.site.links.get(path.remote_link)?;
         Some(PathStatus {
             path: number.value(),
             state,
             reason,
-            link: self.view.site.links.get(path.link)?.name.to_string(),
-            remote_link: peer.site.links.get(path.remote_link)?.name.to_string(),
+            link: link.name.to_string(),
+            remote_link: remote_link.name.to_string(),
+            metered: link.cost.max(remote_link.cost) == Cost::Metered,
             interface: path.interface.to_string(),
             overlay_address: overlay
                 .address_v4(self.view.site.id, number)

@@ -1,3 +1,4 @@
+mod connections;
 mod lies;
 mod meeting;
 mod two_sites;
@@ -61,6 +62,7 @@ fn start() -> (Site, Instant) {
         listen_port: 51820,
         leak_guard: true,
         path_manager: Default::default(),
+        speed_test: true,
         site: site(1, "nara"),
         peers: vec![Peer {
             site: peer,

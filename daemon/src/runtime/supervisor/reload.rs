@@ -115,6 +115,7 @@ impl Supervisor {
         }
         self.reconcile(self.site.uses(), now);
         self.look_at_links();
+        self.speed_tests.follow(view);
         for (path, endpoint) in moved {
             self.endpoints.forget(path);
             self.endpoints.resolve(path, &endpoint);

@@ -55,6 +55,7 @@ pub(super) fn view(own: u8, other: u8, paths: u8) -> View {
         listen_port: 51820,
         leak_guard: true,
         path_manager: Default::default(),
+        speed_test: true,
         site: with_links(own, "here"),
         peers: vec![Peer { site: peer, paths }],
     }
