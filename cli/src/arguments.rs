@@ -88,6 +88,8 @@ pub(crate) enum Command {
     Ping(PingArguments),
     /// Measure how fast each path to a peer is alone, and all of them together.
     Speed(SpeedArguments),
+    /// What monitoring reads, as Prometheus' text; with --json as JSON.
+    Metrics,
     /// The other sites.
     #[command(subcommand)]
     Peer(PeerCommand),

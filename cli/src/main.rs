@@ -19,6 +19,7 @@ mod flows;
 mod init;
 mod keys;
 mod look;
+mod metrics;
 mod near;
 mod output;
 mod ping;
@@ -75,6 +76,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         Command::Flows(arguments) => flows::flows(arguments, &client, json)?,
         Command::Ping(arguments) => return ping::ping(arguments, &client, json),
         Command::Speed(arguments) => speed::speed(arguments, &client, json)?,
+        Command::Metrics => metrics::show(&client.status()?, json)?,
         Command::Status(look) => return look.show(&client, json, Report::status),
         Command::Peer(PeerCommand::List(look)) => {
             return look.show(&client, json, Report::peer_list);

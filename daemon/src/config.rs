@@ -20,8 +20,8 @@ mod view;
 
 pub use check::KEYS;
 pub use checked::{
-    Cost, Endpoint, Fleet, Host, Link, OverlayPrefixes, Pairing, Path, PathManagerWish, Peer, Site,
-    SiteKind, View,
+    Cost, Endpoint, Fleet, Host, Link, Listen, OverlayPrefixes, Pairing, Path, PathManagerWish,
+    Peer, Site, SiteKind, View,
 };
 pub use fleet_file::{ReadError, read, read_text};
 pub use key_file::{KeyFileError, read_private_key};

@@ -141,6 +141,9 @@ pub struct PathStatus {
     pub mtu: u16,
     /// Seconds since the last completed handshake.
     pub last_handshake_s: Option<u64>,
+    /// When that was, in seconds since 1970.
+    #[serde(default)]
+    pub last_handshake_unix_s: Option<u64>,
     /// Inner bytes, data only.
     pub tx_bytes: u64,
     pub rx_bytes: u64,

@@ -23,6 +23,8 @@
 //! | [`healing`] | one subflow per live path for every open connection | plan, names |
 //! | [`harm`] | whether a path's use lowers the total | names |
 //! | [`health`] | one path's state machine | packet, names |
+//! | [`metrics`] | the status in Prometheus' words | control |
+//! | [`uapi`] | what WireGuard's own tools ask a tunnel, and are told | names |
 //! | [`mtu`] | the largest packet that a path carries | – |
 //! | [`packet`] | IP, WireGuard and probe bytes ↔ types; batches | names |
 //! | [`config`] | the fleet file: raw → checked | names |
@@ -44,6 +46,7 @@ pub mod harm;
 pub mod healing;
 pub mod health;
 pub mod host;
+pub mod metrics;
 pub mod mtu;
 pub mod names;
 pub mod noise;
@@ -54,3 +57,4 @@ pub mod site;
 pub mod sys;
 pub mod tun;
 pub mod tunnel;
+pub mod uapi;

@@ -37,6 +37,9 @@ struct Arguments {
     /// For what has to be put back at a stop.
     #[arg(long, value_name = "DIR", default_value = "/var/lib/pathweave")]
     state_dir: PathBuf,
+    /// For sockets by which `wg show` reads the tunnels.
+    #[arg(long, value_name = "DIR", default_value = "/run/wireguard")]
+    wireguard_dir: PathBuf,
     /// At a stop, leave interfaces, routes and the leak guard to the next start: connections live
     /// on over a restart. `--cleanup` removes them.
     #[arg(long)]
@@ -54,7 +57,13 @@ fn main() -> ExitCode {
     log();
     let result = match &arguments {
         Arguments { cleanup: true, .. } => {
-            start::cleanup(&arguments.runtime_dir, &arguments.state_dir)
+            let Arguments {
+                runtime_dir,
+                state_dir,
+                wireguard_dir,
+                ..
+            } = &arguments;
+            start::cleanup(runtime_dir, state_dir, wireguard_dir)
         }
         Arguments { check: true, .. } => read(&arguments).map(|_| ()),
         Arguments { .. } => run(&arguments),
@@ -84,6 +93,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
         config: arguments.config.clone(),
         runtime_dir: arguments.runtime_dir.clone(),
         state_dir: arguments.state_dir.clone(),
+        wireguard_dir: arguments.wireguard_dir.clone(),
         keep_on_stop: arguments.keep_on_stop,
     };
     let ended = runtime.block_on(start::run(view, &key, places));

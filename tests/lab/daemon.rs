@@ -53,6 +53,7 @@ impl Home {
             ("--key", at("private.key")),
             ("--runtime-dir", at("run")),
             ("--state-dir", at("state")),
+            ("--wireguard-dir", at("wireguard")),
         ]
         .into_iter()
         .flat_map(|(name, value)| [name.to_owned(), value])

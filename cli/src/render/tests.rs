@@ -33,6 +33,7 @@ pub(crate) fn a_path(number: u8, link: &str) -> PathStatus {
         site_path: number == 1,
         mtu: 1420,
         last_handshake_s: Some(61),
+        last_handshake_unix_s: Some(1_790_000_000),
         tx_bytes: 123_456_789,
         rx_bytes: 950,
         subflows: 4,

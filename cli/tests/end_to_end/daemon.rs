@@ -96,6 +96,7 @@ async fn supervise(answer: Answer, mut questions: mpsc::Receiver<Ask>, tell: Syn
                 schema: SCHEMA,
                 connections: Vec::new(),
             }))),
+            Ask::Tunnel { reply, .. } => drop(reply.send(None)),
             Ask::Reload { wish, reply } => drop(reply.send(Ok(Reloaded {
                 config: "/etc/pathweave/pathweave.toml".to_owned(),
                 dry_run: wish.dry_run,
@@ -202,6 +203,7 @@ fn a_path(number: u8, link: &str) -> PathStatus {
         site_path: number == 1,
         mtu: 1420,
         last_handshake_s: Some(5),
+        last_handshake_unix_s: Some(1_790_000_000),
         tx_bytes: 0,
         rx_bytes: 0,
         subflows: 1,

@@ -56,6 +56,18 @@ fn whole(old: &View, new: &View, lines: &mut Vec<String>) {
         let sign = if new.speed_test { '+' } else { '-' };
         lines.push(format!("{sign} speed tests by other sites"));
     }
+    let metrics = |view: &View| view.metrics.as_ref().map(ToString::to_string);
+    lines.extend(optional("metrics", metrics(old), metrics(new)));
+}
+
+/// Of two values that may be absent.
+fn optional(key: &str, was: Option<String>, is: Option<String>) -> Option<String> {
+    match (was, is) {
+        (None, None) => None,
+        (None, Some(is)) => Some(format!("+ {key} {is}")),
+        (Some(was), None) => Some(format!("- {key} {was}")),
+        (Some(was), Some(is)) => (was != is).then(|| format!("~ {key} {was} → {is}")),
+    }
 }
 
 fn links(old: &View, new: &View, lines: &mut Vec<String>) {

@@ -97,9 +97,9 @@ fn each_change_of_the_file_is_told_in_a_line() {
         ("rate and size of a link", fleet("", &slower, &tainan, "")),
         ("a far end's address", fleet("", &nara, &whole, "")),
         (
-            "port, guard and speed tests",
+            "port, guard, metrics and speed tests",
             fleet(
-                "listen_port = 443\nleak_guard = false\nspeed_test = false",
+                "listen_port = 443\nleak_guard = false\nspeed_test = false\nmetrics = \"[::1]:9586\"",
                 &nara,
                 &tainan,
                 "",

@@ -7,6 +7,7 @@ mod address;
 mod count;
 mod key;
 mod link;
+mod metrics;
 mod outside;
 mod overlay;
 mod pairing;
@@ -31,13 +32,17 @@ pub const KEYS: [(&str, &[&str]); 4] = [
             "overlay",
             "listen_port",
             "leak_guard",
+            "metrics",
             "path_manager",
             "speed_test",
             "site",
             "path",
         ],
     ),
-    ("a site", &["id", "public_key", "kind", "subnets", "links"]),
+    (
+        "a site",
+        &["id", "public_key", "kind", "subnets", "metrics", "links"],
+    ),
     (
         "a link",
         &[
@@ -72,6 +77,7 @@ pub(super) fn fleet(text: &str) -> Result<Fleet, Vec<Problem>> {
     let listen_port = listen_port(&file, &mut problems);
     let leak_guard = file.boolean("leak_guard", &mut problems);
     let speed_test = file.boolean("speed_test", &mut problems);
+    let metrics = metrics::read(&file, &mut problems);
     let path_manager = path_manager(&file, &mut problems);
     let sites = sites(&file, listen_port, &mut problems);
     twice::check(&sites, &mut problems);
@@ -91,6 +97,7 @@ pub(super) fn fleet(text: &str) -> Result<Fleet, Vec<Problem>> {
             overlay,
             listen_port,
             leak_guard: leak_guard.is_none_or(|(guard, _)| guard),
+            metrics,
             path_manager,
             speed_test: speed_test.is_none_or(|(served, _)| served),
             sites: sites.into_iter().map(|site| (site.id, site)).collect(),

@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
 
 use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
 
@@ -17,6 +18,8 @@ pub struct Fleet {
     pub listen_port: u16,
     /// `false` only by explicit wish: the daemon then loads no nftables guard.
     pub leak_guard: bool,
+    /// Where each site serves metrics that does not say it otherwise.
+    pub metrics: Option<Listen>,
     pub path_manager: PathManagerWish,
     /// `pathweave speed` of the other sites is served.
     pub speed_test: bool,
@@ -117,6 +120,7 @@ pub struct Site {
     pub public_key: PublicKey,
     /// Networks behind the site, routed like its site address. No two sites' overlap.
     pub subnets: Vec<IpNetwork>,
+    pub metrics: Option<Listen>,
     /// At least one.
     pub links: Vec<Link>,
 }
@@ -174,6 +178,23 @@ impl fmt::Display for Endpoint {
     }
 }
 
+/// Where something is served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Listen {
+    Tcp(SocketAddr),
+    /// A Unix socket's path.
+    Unix(PathBuf),
+}
+
+impl fmt::Display for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => write!(f, "{address}"),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
 /// Who shall open MPTCP's subflows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PathManagerWish {
@@ -190,6 +211,8 @@ pub struct View {
     pub overlay: OverlayPrefixes,
     pub listen_port: u16,
     pub leak_guard: bool,
+    /// Where this site serves metrics.
+    pub metrics: Option<Listen>,
     pub path_manager: PathManagerWish,
     /// `pathweave speed` of the other sites is served.
     pub speed_test: bool,

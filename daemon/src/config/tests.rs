@@ -14,6 +14,14 @@ fn examples() -> PathBuf {
     FilePath::new(env!("CARGO_MANIFEST_DIR")).join("../config-examples")
 }
 
+/// The examples that are fleet files.
+fn fleet_files() -> Vec<PathBuf> {
+    let entries = fs::read_dir(examples()).unwrap();
+    let mut files: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    files.retain(|path| path.extension().is_some_and(|ending| ending == "toml"));
+    files
+}
+
 const KEY_A: &str = "HIgo9xNzJMWLKASShiTqIybxZ0U3wGLiUeJ1PKf8ykw=";
 const KEY_B: &str = "xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=";
 const KEY_C: &str = "TrMvSoP4jYQlY6RIzBgbssQqY3vxI2Pi+y71lOWWXX0=";
@@ -41,8 +49,7 @@ fn every_mistake_is_shown_where_it_is_with_its_remedy() {
 #[test]
 fn every_example_is_good_and_every_pathweave_site_finds_itself_in_it() {
     let mut count = 0;
-    for entry in fs::read_dir(examples()).unwrap() {
-        let path = entry.unwrap().path();
+    for path in fleet_files() {
         let fleet = read(&path).unwrap_or_else(|error| panic!("{error}"));
         for site in fleet
             .sites

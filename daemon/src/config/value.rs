@@ -1,8 +1,8 @@
 //! The texts of the file that mean something: endpoints, rates.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
-use super::checked::{Endpoint, Host};
+use super::checked::{Endpoint, Host, Listen};
 
 /// `host`, `host:port`, `[v6]:port`; a bare IPv6 address is refused, its last group would look
 /// like a port. DNS names come out in lower case: they are equal in any. The text says what is
@@ -52,6 +52,25 @@ fn is_dns_name(text: &str) -> bool {
     };
     let numeric = |text: &str| text.chars().all(|c| c.is_ascii_digit() || c == '.');
     !text.is_empty() && text.len() <= 253 && text.split('.').all(label) && !numeric(text)
+}
+
+/// `address:port`, `[v6]:port`, `unix:/path`. The text says what is wrong.
+pub(super) fn listen(text: &str) -> Result<Listen, &'static str> {
+    if let Some(path) = text.strip_prefix("unix:") {
+        // sockaddr_un has room for 107 bytes; a draft's suffix stands beside the name.
+        return match path.len() {
+            2..=100 if path.starts_with('/') && !path.ends_with('/') => {
+                Ok(Listen::Unix(path.into()))
+            }
+            101.. => Err("the socket's path is longer than the kernel takes"),
+            _ => Err("after unix: there must be the whole path of a socket"),
+        };
+    }
+    match text.parse::<SocketAddr>() {
+        Ok(address) if address.port() == 0 => Err("a port is a number from 1 to 65535"),
+        Ok(address) => Ok(Listen::Tcp(address)),
+        Err(_) => Err("this is not an address with a port"),
+    }
 }
 
 /// "100 Mbit/s" → bit/s.

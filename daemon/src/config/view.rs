@@ -47,6 +47,7 @@ impl Fleet {
             overlay: self.overlay,
             listen_port: self.listen_port,
             leak_guard: self.leak_guard,
+            metrics: site.metrics.clone().or_else(|| self.metrics.clone()),
             path_manager: self.path_manager,
             speed_test: self.speed_test,
             site: site.clone(),

@@ -2,9 +2,9 @@
 //! told by the kernel: root, or the user that the daemon runs as.
 //!
 //! It knows nothing itself: every request becomes an [`Ask`] to the supervisor, and every failure
-//! a [`Failure`] that ends with the remedy. `door` bounds who comes in and for how long.
+//! a [`Failure`] that ends with the remedy. The door bounds who comes in and for how long.
 
-mod door;
+mod caller;
 
 use std::fs;
 use std::io;
@@ -21,11 +21,15 @@ use axum::{Json, Router};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
+use super::door::Door;
+use super::named_socket;
 use super::supervisor::ReloadError;
 use crate::control::{
     AdminState, AdminWish, Failure, Flows, ReloadWish, Reloaded, SOCKET, Status, Trial, TrialWish,
 };
-use door::{Caller, Door};
+use crate::names::InterfaceName;
+use crate::uapi::Device;
+use caller::Caller;
 
 /// The supervisor answers within milliseconds; after this it is stuck.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -39,6 +43,11 @@ pub enum Ask {
     Status(oneshot::Sender<Status>),
     /// `Err`: the kernel does not tell.
     Flows(oneshot::Sender<Result<Flows, String>>),
+    /// What `wg` is told of a tunnel; `None`: there is none of this name.
+    Tunnel {
+        interface: InterfaceName,
+        reply: oneshot::Sender<Option<Device>>,
+    },
     SetAdmin {
         peer: String,
         path: u8,
@@ -76,10 +85,11 @@ impl ControlSocket {
     /// A socket that a dead daemon left is replaced; the instance's lock makes sure it is dead.
     pub fn serve(folder: &Path, asks: mpsc::Sender<Ask>) -> Result<Self, ControlError> {
         let path = folder.join(SOCKET);
-        let door = Door::open(&path).map_err(|error| ControlError {
+        let listener = named_socket::listen(&path).map_err(|error| ControlError {
             path: path.display().to_string(),
             error,
         })?;
+        let door = Door::new(listener);
         let service = router(asks).into_make_service_with_connect_info::<Caller>();
         let server = tokio::spawn(async move {
             if let Err(error) = axum::serve(door, service).await {

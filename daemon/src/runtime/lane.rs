@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use nix::errno::Errno;
@@ -16,6 +17,7 @@ use crate::packet::batch::{Plain, Row};
 use crate::tun::{Tun, TunReader};
 use crate::tunnel::{Counters, Tunnel};
 
+use super::clock;
 use super::wake::{Stoppable, Wake};
 
 /// Packets in one batch: what one superpacket may be split into, and some more.
@@ -72,6 +74,12 @@ impl Lane {
     pub fn data_bytes(&self) -> u64 {
         let counters = &self.tunnel.counters;
         counters.tx_bytes.load(Relaxed) + counters.rx_bytes.load(Relaxed)
+    }
+
+    /// The age of the last completed handshake, and when it was in seconds since 1970.
+    pub fn last_handshake(&self) -> Option<(Duration, u64)> {
+        let age = self.tunnel.last_handshake()?;
+        Some((age, clock::wall().saturating_sub(age).as_secs()))
     }
 
     /// Sends one datagram to where the far end is now.

@@ -171,7 +171,7 @@ impl Paths {
     }
 
     /// The inner sources that a peer's packets may have.
-    fn allowed(&self, peer: &Peer) -> Vec<IpNetwork> {
+    pub fn allowed(&self, peer: &Peer) -> Vec<IpNetwork> {
         let mut allowed = self.view.overlay.site_networks(peer.site.id);
         allowed.extend(&peer.site.subnets);
         allowed

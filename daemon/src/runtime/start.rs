@@ -20,12 +20,14 @@ use super::control_socket::ControlSocket;
 use super::healer::Healer;
 use super::instance::Instance;
 use super::links::Links;
+use super::metrics_server::MetricsServer;
 use super::paths::{PathError, Paths};
 use super::receiver::Shared;
 use super::signals::Signals;
 use super::speed::SpeedTests;
 use super::story::say;
 use super::supervisor::{Crew, Source, Supervisor};
+use super::wg_sockets::{self, WgSockets};
 
 /// Bounds of the channels to the supervisor: what is over is dropped and asked for again.
 const CONTROL_PACKETS: usize = 1024;
@@ -37,6 +39,8 @@ pub struct Places {
     pub config: PathBuf,
     pub runtime_dir: PathBuf,
     pub state_dir: PathBuf,
+    /// Where `wg` looks for user-space tunnels.
+    pub wireguard_dir: PathBuf,
     /// A stop leaves everything to the next start, as a crash does: connections live on.
     pub keep_on_stop: bool,
 }
@@ -55,7 +59,9 @@ pub async fn run(view: View, key: &PrivateKey, places: Places) -> anyhow::Result
     let mut links = Links::new(&view, shared.clone());
     links.refresh(&host.devices()?)?;
     let (asks, questions) = mpsc::channel(QUESTIONS);
-    let _socket = ControlSocket::serve(runtime_dir, asks)?;
+    let _socket = ControlSocket::serve(runtime_dir, asks.clone())?;
+    let metrics = MetricsServer::new(asks.clone());
+    let wireguard = WgSockets::serve(&places.wireguard_dir, asks);
 
     let signals = Signals::open()?;
     let healer = Healer::open(&host, view.path_manager, clock::now())?;
@@ -84,6 +90,8 @@ pub async fn run(view: View, key: &PrivateKey, places: Places) -> anyhow::Result
                 signals,
                 healer,
                 speed_tests,
+                metrics,
+                wireguard,
             });
             host = supervisor.run(control_packets, questions).await;
             Ok(())
@@ -119,8 +127,9 @@ fn prepare(
 }
 
 /// Removes everything that is ours, whoever left it.
-pub fn cleanup(runtime_dir: &Path, state_dir: &Path) -> anyhow::Result<()> {
+pub fn cleanup(runtime_dir: &Path, state_dir: &Path, wireguard_dir: &Path) -> anyhow::Result<()> {
     let _instance = Instance::claim(runtime_dir)?;
+    wg_sockets::clean(wireguard_dir);
     let report = Host::open(state_dir)?.clear()?;
     say(&report);
     match report.failures.into_iter().next() {

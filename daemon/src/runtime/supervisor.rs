@@ -6,6 +6,7 @@ mod kernel;
 mod meeting;
 mod reload;
 mod trial;
+mod tunnel;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -31,12 +32,14 @@ use super::endpoints::{Endpoints, Resolved};
 use super::healer::Healer;
 use super::lane::Lane;
 use super::links::Links;
+use super::metrics_server::MetricsServer;
 use super::paths::Paths;
 use super::receiver::{Control, Shared};
 use super::repairs::Repairs;
 use super::signals::{Heard, Signals};
 use super::speed::SpeedTests;
 use super::wall_clock::{self, WallClock};
+use super::wg_sockets::WgSockets;
 
 use harm::Reserve;
 pub use reload::ReloadError;
@@ -75,6 +78,8 @@ pub struct Crew {
     pub signals: Signals,
     pub healer: Healer,
     pub speed_tests: SpeedTests,
+    pub metrics: MetricsServer,
+    pub wireguard: WgSockets,
 }
 
 #[derive(Debug)]
@@ -91,6 +96,8 @@ pub struct Supervisor {
     addresses: Vec<PathAddresses>,
     healer: Healer,
     speed_tests: SpeedTests,
+    metrics: MetricsServer,
+    wireguard: WgSockets,
     /// The paths that connections may use, as planned.
     live: BTreeSet<PathId>,
     /// What the kernel was last made to match.
@@ -122,8 +129,10 @@ struct Due {
 }
 
 impl Supervisor {
-    pub fn new(crew: Crew) -> Self {
+    pub fn new(mut crew: Crew) -> Self {
         let now = clock::now();
+        crew.metrics.follow(crew.site.view().metrics.as_ref());
+        crew.wireguard.follow(crew.site.view());
         let (endpoints, resolved) = Endpoints::new(crew.site.view().overlay.networks());
         Self {
             addresses: PathAddresses::of(crew.site.view()),
@@ -137,6 +146,8 @@ impl Supervisor {
             signals: crew.signals,
             healer: crew.healer,
             speed_tests: crew.speed_tests,
+            metrics: crew.metrics,
+            wireguard: crew.wireguard,
             live: BTreeSet::new(),
             endpoints,
             resolved,
@@ -400,6 +411,7 @@ impl Supervisor {
         let unheard = match ask {
             Ask::Status(reply) => reply.send(self.status()).is_err(),
             Ask::Flows(reply) => reply.send(self.flows()).is_err(),
+            Ask::Tunnel { interface, reply } => reply.send(self.tunnel(&interface)).is_err(),
             Ask::Reload { wish, reply } => reply.send(self.reload(wish.dry_run)).is_err(),
             Ask::TryOut { wish, reply } => reply.send(self.try_out(wish)).is_err(),
             Ask::Trial(reply) => reply.send(self.trial()).is_err(),
@@ -446,6 +458,7 @@ impl Supervisor {
         let mut warnings = self.desired.warnings.clone();
         warnings.extend(self.repairs.warnings(clock::now()));
         warnings.extend(self.trial_warning(clock::now()));
+        warnings.extend(self.metrics.warning());
         let mut status = self.site.status(&facts.collect(), warnings, strangers);
         self.healer.tell(&mut status.site);
         status.site.repairs = self.repairs.totals();
@@ -477,7 +490,7 @@ fn facts(lane: &Lane, subflows: u32) -> PathFacts {
         endpoint: lane.tunnel.remote(),
         tx_bytes: counters.tx_bytes.load(Relaxed),
         rx_bytes: counters.rx_bytes.load(Relaxed),
-        last_handshake: lane.tunnel.last_handshake(),
+        last_handshake: lane.last_handshake(),
         dropped: Dropped {
             wrong_source: counters.wrong_source.load(Relaxed),
             malformed: counters.malformed.load(Relaxed),

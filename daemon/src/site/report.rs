@@ -18,7 +18,8 @@ pub struct PathFacts {
     pub endpoint: Option<SocketAddr>,
     pub tx_bytes: u64,
     pub rx_bytes: u64,
-    pub last_handshake: Option<Duration>,
+    /// Its age, and when it was in seconds since 1970.
+    pub last_handshake: Option<(Duration, u64)>,
     pub dropped: Dropped,
     pub subflows: u32,
     /// The largest inner packet that is sent now.
@@ -125,7 +126,8 @@ impl Site {
             reserve: None,
             site_path: site_path == Some(number),
             mtu: facts.mtu,
-            last_handshake_s: facts.last_handshake.map(|age| age.as_secs()),
+            last_handshake_s: facts.last_handshake.map(|(age, _)| age.as_secs()),
+            last_handshake_unix_s: facts.last_handshake.map(|(_, at)| at),
             tx_bytes: facts.tx_bytes,
             rx_bytes: facts.rx_bytes,
             subflows: facts.subflows,

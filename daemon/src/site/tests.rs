@@ -34,6 +34,7 @@ fn site(id: u8, name: &str) -> SiteConfig {
         kind: SiteKind::Pathweave,
         public_key: PrivateKey::from_bytes([id; 32]).public(),
         subnets: Vec::new(),
+        metrics: None,
         links: vec![link("fiber")],
     }
 }
@@ -61,6 +62,7 @@ fn start() -> (Site, Instant) {
         overlay: OverlayPrefixes::new(Some(v4), None).unwrap(),
         listen_port: 51820,
         leak_guard: true,
+        metrics: None,
         path_manager: Default::default(),
         speed_test: true,
         site: site(1, "nara"),

@@ -5,14 +5,14 @@ use std::ops::Range;
 use ipnetwork::IpNetwork;
 use toml::de::DeTable;
 
-use crate::config::checked::{Site, SiteKind};
+use crate::config::checked::{Listen, Site, SiteKind};
 use crate::config::problem::Problem;
 use crate::config::section::{At, Section};
 use crate::names::{Name, PublicKey, SiteId};
 
 use super::address::special;
 use super::key::public_key;
-use super::{KEYS, link};
+use super::{KEYS, link, metrics};
 
 /// A site as far as it could be read, and where its parts stand in the file.
 pub(super) struct Draft<'t> {
@@ -24,6 +24,7 @@ pub(super) struct Draft<'t> {
     pub(super) id: Option<At<SiteId>>,
     pub(super) public_key: Option<At<PublicKey>>,
     pub(super) subnets: Vec<At<IpNetwork>>,
+    metrics: Option<Listen>,
     pub(super) links: Vec<link::Draft<'t>>,
     /// Whether the name of every link is known.
     pub(super) all_links: bool,
@@ -43,6 +44,7 @@ pub(super) fn read<'t>(
     let key = section.text("public_key", problems);
     let public_key = key.and_then(|at| public_key(at, problems));
     let subnets = subnets(&section, problems);
+    let metrics = metrics::read(&section, problems);
     let (links, all_links) = links(&section, kind, port, problems);
     Draft {
         text,
@@ -52,6 +54,7 @@ pub(super) fn read<'t>(
         id,
         public_key,
         subnets,
+        metrics,
         links,
         all_links,
     }
@@ -67,6 +70,7 @@ impl Draft<'_> {
             kind: self.kind?,
             public_key: self.public_key?.0,
             subnets: self.subnets.into_iter().map(|(net, _)| net).collect(),
+            metrics: self.metrics,
             links: links.collect::<Option<_>>()?,
         })
     }

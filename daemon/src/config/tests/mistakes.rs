@@ -113,6 +113,12 @@ fn of_the_file() -> Vec<Mistake> {
             "a guard that is neither true nor false",
             top("leak_guard = \"no\""),
         ),
+        ("metrics without a port", top("metrics = \"127.0.0.1\"")),
+        ("metrics on port zero", top("metrics = \"[::1]:0\"")),
+        (
+            "metrics on a socket without its path",
+            a("metrics", "metrics = \"unix:metrics.sock\""),
+        ),
         (
             "a path manager that there is not",
             top("path_manager = \"kernal\""),

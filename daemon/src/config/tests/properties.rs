@@ -6,14 +6,15 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use toml::{Table, Value};
 
-use super::{PRIVATE_KEY, examples};
+use super::{PRIVATE_KEY, fleet_files};
 use crate::config::parse;
 
 /// All examples.
 fn good() -> Vec<String> {
-    let files = fs::read_dir(examples()).unwrap();
-    let text = |file: std::io::Result<fs::DirEntry>| fs::read_to_string(file.unwrap().path());
-    files.map(|file| text(file).unwrap()).collect()
+    let files = fleet_files().into_iter();
+    files
+        .map(|path| fs::read_to_string(path).unwrap())
+        .collect()
 }
 
 /// Words that mean something to the parser, or to a terminal.

@@ -120,6 +120,8 @@ impl Supervisor {
             self.endpoints.forget(path);
             self.endpoints.resolve(path, &endpoint);
         }
+        self.metrics.follow(view.metrics.as_ref());
+        self.wireguard.follow(view);
         self.healer.hurry(now);
     }
 

@@ -54,6 +54,7 @@ pub(super) fn view(own: u8, other: u8, paths: u8) -> View {
         overlay: OverlayPrefixes::new(Some("10.213.0.0/16".parse().unwrap()), None).unwrap(),
         listen_port: 51820,
         leak_guard: true,
+        metrics: None,
         path_manager: Default::default(),
         speed_test: true,
         site: with_links(own, "here"),
