@@ -5,7 +5,8 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
 use pathweaved::control::{
-    Dropped, Flows, Offload, PathState, PathStatus, PeerStatus, Reloaded, SCHEMA, SiteStatus, Status,
+    Dropped, Flows, Offload, PathState, PathStatus, PeerStatus, Reloaded, SCHEMA, SiteStatus,
+    Status,
 };
 use pathweaved::runtime::control_socket::{Ask, ControlSocket};
 use tempfile::TempDir;
