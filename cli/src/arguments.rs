@@ -90,6 +90,8 @@ pub(crate) enum Command {
     Speed(SpeedArguments),
     /// What monitoring reads, as Prometheus' text; with --json as JSON.
     Metrics,
+    /// What is wrong, and what helps; the worst first. Exit code 1 when something is.
+    Doctor,
     /// The other sites.
     #[command(subcommand)]
     Peer(PeerCommand),

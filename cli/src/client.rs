@@ -39,6 +39,16 @@ impl Client {
         &self.socket
     }
 
+    /// Of the process that serves the socket, as the kernel tells it.
+    pub(crate) fn process(&self) -> Option<i32> {
+        let stream = std::os::unix::net::UnixStream::connect(&self.socket).ok()?;
+        stream.set_nonblocking(true).ok()?;
+        runtime().ok()?.block_on(async {
+            let stream = UnixStream::from_std(stream).ok()?;
+            stream.peer_cred().ok()?.pid()
+        })
+    }
+
     pub(crate) fn status(&self) -> Result<Status, Failure> {
         let body = self.request(Method::GET, "/v1/status", Bytes::new())?;
         let status: Status =
@@ -98,10 +108,7 @@ impl Client {
     }
 
     fn request(&self, method: Method, url: &str, body: Bytes) -> Result<Bytes, Failure> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build();
-        let runtime = runtime.map_err(|error| Failure::Other(error.to_string()))?;
+        let runtime = runtime().map_err(|error| Failure::Other(error.to_string()))?;
         runtime.block_on(async {
             match tokio::time::timeout(PATIENCE, self.exchange(method, url, body)).await {
                 Ok(answer) => answer,
@@ -158,6 +165,12 @@ impl Client {
              pathweaved`; name another socket with --socket"
         ))
     }
+}
+
+fn runtime() -> io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
 }
 
 fn strange(what: &str) -> Failure {

@@ -1,10 +1,10 @@
 //! pathweave: asks and steers the daemon of this site. stdout is data, stderr is remarks.
 //!
 //! [`arguments`] is what can be typed, [`client`] asks the daemon, [`look`] and [`report`] choose
-//! what of its answer is shown, [`render`] shows it to a person; [`steer`] takes paths up and down;
-//! [`flows`] are the connections, [`ping`] and [`speed`] measure the paths; [`init`] writes the
-//! first fleet file, [`edit`] and [`apply`] change it; [`keys`], [`check`] and [`mod@run`] need no
-//! daemon; [`bugreport`] gathers.
+//! what of its answer is shown, [`render`] shows it to a person; [`doctor`] draws conclusions;
+//! [`steer`] takes paths up and down; [`flows`] are the connections, [`ping`] and [`speed`] measure
+//! the paths; [`init`] writes the first fleet file, [`edit`] and [`apply`] change it; [`keys`],
+//! [`check`] and [`mod@run`] need no daemon; [`bugreport`] gathers.
 
 mod apply;
 mod arguments;
@@ -13,6 +13,7 @@ mod bugreport;
 mod check;
 mod client;
 mod disk;
+mod doctor;
 mod edit;
 mod failure;
 mod flows;
@@ -78,6 +79,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         Command::Speed(arguments) => speed::speed(arguments, &client, json)?,
         Command::Metrics => metrics::show(&client.status()?, json)?,
         Command::Status(look) => return look.show(&client, json, Report::status),
+        Command::Doctor => return doctor::doctor(&client, json),
         Command::Peer(PeerCommand::List(look)) => {
             return look.show(&client, json, Report::peer_list);
         }

@@ -1,6 +1,7 @@
 //! What the CLI and the daemon say to each other: requests, responses and the status document.
 //! `"schema": 1` of [`Status`] is a contract: fields are added, never changed or removed.
 
+mod diagnosis;
 mod flows;
 pub mod speed;
 
@@ -8,6 +9,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use diagnosis::{Mended, PathDiagnosis, SiteDiagnosis, Trouble};
 pub use flows::{Connection, Flow, Flows, Kind, Lack};
 
 /// The version of [`Status`].
@@ -56,6 +58,8 @@ pub struct SiteStatus {
     /// `pathweave speed` is served here and at every site with the same fleet file.
     #[serde(default)]
     pub speed_test: bool,
+    #[serde(default)]
+    pub diagnosis: SiteDiagnosis,
 }
 
 /// What was done for open connections since the start.
@@ -82,6 +86,9 @@ pub struct PeerStatus {
     /// Established connections to it that are plain TCP: over one path only.
     #[serde(default)]
     pub plain_tcp: u32,
+    /// Of the daemon there, as it says on a path; `null` until it has, and of plain WireGuard.
+    #[serde(default)]
+    pub version: Option<String>,
     pub paths: Vec<PathStatus>,
 }
 
@@ -154,6 +161,8 @@ pub struct PathStatus {
     pub dropped: Dropped,
     #[serde(default)]
     pub offload: Offload,
+    #[serde(default)]
+    pub diagnosis: PathDiagnosis,
 }
 
 /// What of the kernel's offloads a path uses now; without a socket nothing.

@@ -8,6 +8,7 @@ mod endpoints;
 pub mod healer;
 pub mod instance;
 pub mod lane;
+mod lately;
 mod links;
 mod metrics_server;
 mod named_socket;

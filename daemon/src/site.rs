@@ -12,6 +12,7 @@ mod reason;
 mod report;
 mod sizing;
 mod talk;
+mod trouble;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;

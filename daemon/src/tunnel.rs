@@ -70,6 +70,8 @@ pub struct Counters {
     pub no_room: AtomicU64,
     /// Sends that failed for want of a route, a device or an address: the path is dead here.
     pub refused: AtomicU64,
+    /// Handshake initiations made.
+    pub handshakes: AtomicU64,
 }
 
 impl Counters {
@@ -176,12 +178,21 @@ impl Tunnel {
 
     /// A handshake initiation into `out`.
     pub fn initiate(&self, out: &mut [u8]) -> Option<usize> {
-        datagram(self.session().initiate(out))
+        let length = datagram(self.session().initiate(out));
+        self.count_handshake(length);
+        length
     }
 
     /// Call a few times a second; a datagram may come of it.
     pub fn tick(&self, out: &mut [u8]) -> Option<usize> {
-        datagram(self.session().tick(out))
+        let length = datagram(self.session().tick(out));
+        self.count_handshake(length);
+        length
+    }
+
+    fn count_handshake(&self, length: Option<usize>) {
+        let initiation = length == Some(INITIATION_LENGTH);
+        Counters::add(&self.counters.handshakes, usize::from(initiation));
     }
 
     fn session(&self) -> MutexGuard<'_, Session> {

@@ -38,6 +38,7 @@ pub(crate) fn a_path(number: u8, link: &str) -> PathStatus {
         rx_bytes: 950,
         subflows: 4,
         dropped: Dropped::default(),
+        diagnosis: Default::default(),
     }
 }
 
@@ -65,6 +66,7 @@ fn a_status() -> Status {
             fallbacks: Default::default(),
             listen_port: 51820,
             speed_test: true,
+            diagnosis: Default::default(),
         },
         peers: vec![PeerStatus {
             site: "tainan".to_owned(),
@@ -73,6 +75,7 @@ fn a_status() -> Status {
             address6: Some("fd50:7761:7665:2::1".to_owned()),
             reachable: true,
             plain_tcp: 0,
+            version: None,
             paths: vec![a_path(1, "fiber"), dead, slow],
         }],
     }

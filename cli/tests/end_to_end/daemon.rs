@@ -160,6 +160,7 @@ fn a_status(answer: Answer) -> Status {
             fallbacks: Default::default(),
             listen_port: 51820,
             speed_test: true,
+            diagnosis: Default::default(),
         },
         peers: vec![PeerStatus {
             site: "tainan".to_owned(),
@@ -168,6 +169,7 @@ fn a_status(answer: Answer) -> Status {
             address6: None,
             reachable: true,
             plain_tcp: 0,
+            version: None,
             paths: vec![a_path(1, "fiber"), second],
         }],
     }
@@ -209,5 +211,6 @@ fn a_path(number: u8, link: &str) -> PathStatus {
         rx_bytes: 0,
         subflows: 1,
         dropped: Dropped::default(),
+        diagnosis: Default::default(),
     }
 }

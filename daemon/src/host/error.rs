@@ -36,6 +36,11 @@ pub enum HostError {
 }
 
 impl HostError {
+    /// The leak guard is not in place.
+    pub fn is_of_guard(&self) -> bool {
+        matches!(self, Self::NoNft | Self::Nft(_))
+    }
+
     pub(super) fn object(object: impl ToString) -> impl FnOnce(io::Error) -> Self {
         move |error| match errno(&error) {
             Some(Errno::EPERM) => Self::NotPermitted,

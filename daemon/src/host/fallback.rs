@@ -12,11 +12,11 @@ const FILE: &str = "/proc/thread-self/net/netstat";
 const REASONS: [(&str, &str); 20] = [
     (
         "MPCapableFallbackACK",
-        "plain TCP: the far end's program does not listen with MPTCP",
+        "plain TCP: the opener's handshake ended without MPTCP",
     ),
     (
         "MPCapableFallbackSYNACK",
-        "plain TCP: the far end's answer came without MPTCP",
+        "plain TCP: the far end's program does not listen with MPTCP",
     ),
     (
         "MPCapableSYNTXDrop",
@@ -87,18 +87,34 @@ impl Host {
         let text = fs::read_to_string(FILE).map_err(HostError::object(FILE))?;
         Ok(read(&text))
     }
+
+    /// All of the kernel's counters of MPTCP in this network namespace.
+    pub fn mptcp_counters(&self) -> Result<BTreeMap<String, u64>, HostError> {
+        let text = fs::read_to_string(FILE).map_err(HostError::object(FILE))?;
+        let counters = counters(&text).into_iter();
+        Ok(counters
+            .map(|(name, count)| (name.to_owned(), count))
+            .collect())
+    }
 }
 
 /// Two lines begin with the group's name: the names, and the numbers.
-fn read(text: &str) -> BTreeMap<&'static str, u64> {
+fn counters(text: &str) -> BTreeMap<&str, u64> {
     let mut lines = text
         .lines()
         .filter_map(|line| line.strip_prefix("MPTcpExt:"));
     let names = lines.next().unwrap_or_default().split_whitespace();
     let numbers = lines.next().unwrap_or_default().split_whitespace();
-    let counters: BTreeMap<_, _> = names.zip(numbers).collect();
+    let pairs = names.zip(numbers);
+    pairs
+        .filter_map(|(name, number)| Some((name, number.parse().ok()?)))
+        .collect()
+}
+
+fn read(text: &str) -> BTreeMap<&'static str, u64> {
+    let counters = counters(text);
     let count = |(name, reason): &(&str, &'static str)| {
-        let count: u64 = counters.get(name)?.parse().ok()?;
+        let count = *counters.get(name)?;
         (count > 0).then_some((*reason, count))
     };
     REASONS.iter().filter_map(count).collect()
@@ -111,7 +127,7 @@ mod tests {
     #[test]
     fn what_happened_is_told_in_words_and_what_never_did_is_left_out() {
         let text = "TcpExt: A B\nTcpExt: 1 2\n\
-                    MPTcpExt: MPCapableSYNRX MPCapableFallbackACK MPJoinRejected Strange\n\
+                    MPTcpExt: MPCapableSYNRX MPCapableFallbackSYNACK MPJoinRejected Strange\n\
                     MPTcpExt: 7 3 0 9\n";
         let found: Vec<_> = read(text).into_iter().collect();
         let expected = "plain TCP: the far end's program does not listen with MPTCP";

@@ -12,10 +12,12 @@
 //!  | echo, µs               64 bits |   the last stamp it had from us, 0 = none
 //!  | loss | site path | down        |   of what it should have heard, 1/254; 255 = unknown
 //!  | said at, ms                    |   the sender's clock: the newest word counts
+//!  | version of the daemon  | 0     |   major, minor, patch
 //! ```
-//! The last two rows are the sender's word on *all* paths between the two sites. A body that
+//! The rows from `loss` on are the sender's word on *all* paths between the two sites. A body that
 //! ends before them is an older sender's; what follows them is a newer one's, and is skipped.
 
+use std::fmt;
 use std::net::IpAddr;
 
 use super::inner;
@@ -23,9 +25,11 @@ use super::inner;
 /// Protocol number for experiments (RFC 3692 section 2.1): no kernel answers to it.
 pub const PROTOCOL: u8 = 253;
 const VERSION: u8 = 1;
-const LENGTH: usize = 40;
+const LENGTH: usize = 44;
 /// Where the word begins; an older sender's body ends here.
 const WORD: usize = 32;
+/// Where the daemon's version begins; a body of the first ones that had a word ends here.
+const RELEASE: usize = 40;
 const HURRY: u8 = 1;
 const HELD: u8 = 2;
 const UNKNOWN_LOSS: u8 = 255;
@@ -72,6 +76,31 @@ pub struct Word {
     pub site_path: u8,
     /// Bit k − 1: path k is down at the sender.
     pub down: u16,
+    /// `None`: an older sender's, who does not say.
+    pub release: Option<Release>,
+}
+
+/// The version of a daemon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Release([u8; 3]);
+
+impl Release {
+    /// This daemon's.
+    pub fn ours() -> Self {
+        let number = |text: &str| text.parse().unwrap_or(u8::MAX);
+        Self([
+            number(env!("CARGO_PKG_VERSION_MAJOR")),
+            number(env!("CARGO_PKG_VERSION_MINOR")),
+            number(env!("CARGO_PKG_VERSION_PATCH")),
+        ])
+    }
+}
+
+impl fmt::Display for Release {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self([major, minor, patch]) = self;
+        write!(f, "{major}.{minor}.{patch}")
+    }
 }
 
 impl Word {
@@ -105,6 +134,10 @@ impl Probe {
             body.extend([self.loss.unwrap_or(UNKNOWN_LOSS), word.site_path]);
             body.extend(word.down.to_be_bytes());
             body.extend(word.at_ms.to_be_bytes());
+            if let Some(Release(release)) = word.release {
+                body.extend(release);
+                body.push(0);
+            }
         }
         inner::packet(source, destination, PROTOCOL, &body)
     }
@@ -130,7 +163,7 @@ impl Probe {
             loss: body
                 .get(WORD)
                 .copied()
-                .filter(|share| *share != UNKNOWN_LOSS && body.len() >= LENGTH),
+                .filter(|share| *share != UNKNOWN_LOSS && body.len() >= RELEASE),
             word: word(body),
         })
     }
@@ -141,6 +174,9 @@ fn word(body: &[u8]) -> Option<Word> {
         site_path: *body.get(WORD + 1)?,
         down: u16::from_be_bytes(field(body, WORD + 2)?),
         at_ms: u32::from_be_bytes(field(body, WORD + 4)?),
+        release: field(body, RELEASE)
+            .filter(|_| body.len() >= LENGTH)
+            .map(Release),
     })
 }
 
@@ -187,6 +223,7 @@ mod tests {
                 at_ms: 123_456,
                 site_path: 2,
                 down: 0b101,
+                release: Some(Release([1, 20, 3])),
             }),
         }
     }
@@ -206,6 +243,12 @@ mod tests {
         };
         assert_eq!(packet(&old).len(), 20 + WORD, "as it always was");
         assert_eq!(Probe::from_packet(&packet(&old)), Some(old));
+        let mut silent = probe();
+        silent.word = silent.word.map(|word| Word {
+            release: None,
+            ..word
+        });
+        assert_eq!(Probe::from_packet(&packet(&silent)), Some(silent));
         let mut newer = packet(&probe());
         newer.extend([1, 2, 3]);
         assert_eq!(Probe::from_packet(&newer), Some(probe()));
@@ -238,11 +281,18 @@ mod tests {
             let cut = Probe::from_packet(&packet[..length]);
             assert_eq!(cut, None, "{length} bytes");
         }
-        for length in 20 + WORD..packet.len() {
+        for length in 20 + WORD..20 + RELEASE {
             let cut = Probe::from_packet(&packet[..length]);
             assert!(
                 cut.is_some_and(|probe| probe.word.is_none()),
                 "half a word is none: {length} bytes"
+            );
+        }
+        for length in 20 + RELEASE..packet.len() {
+            let word = Probe::from_packet(&packet[..length]).and_then(|probe| probe.word);
+            assert!(
+                word.is_some_and(|word| word.release.is_none()),
+                "half a version is none: {length} bytes"
             );
         }
         let mut foreign = packet;

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
+use crate::control::Mended;
 use crate::host::Object;
 
 /// Changes in the kernel are awaited this long together before they are looked at.
@@ -14,18 +15,23 @@ const WINDOW: Duration = Duration::from_secs(60);
 const QUARREL: usize = 10;
 /// So many more double the wait.
 const STEP: usize = 3;
+/// So many different things are told of one kind.
+const NOTED: usize = 6;
 
 #[derive(Debug, Default)]
 pub struct Repairs {
     totals: BTreeMap<Object, u64>,
+    /// When each was mended last, and what was done.
+    last: BTreeMap<Object, (Instant, Vec<String>)>,
     /// When a thing was mended lately; as many as are needed.
     lately: BTreeMap<Object, VecDeque<Instant>>,
 }
 
 impl Repairs {
-    /// These were mended at once.
-    pub fn handle(&mut self, objects: impl Iterator<Item = Object>, now: Instant) {
-        for object in objects {
+    /// These were mended at once; what was done, in words.
+    pub fn handle(&mut self, mended: impl Iterator<Item = (Object, String)>, now: Instant) {
+        for (object, what) in mended {
+            self.note(object, what, now);
             *self.totals.entry(object).or_default() += 1;
             let times = self.lately.entry(object).or_default();
             // Ten routes at once are one time.
@@ -35,6 +41,16 @@ impl Repairs {
             if times.len() > 2 * QUARREL + STEP * 8 {
                 times.pop_front();
             }
+        }
+    }
+
+    fn note(&mut self, object: Object, what: String, now: Instant) {
+        let (at, done) = self.last.entry(object).or_insert((now, Vec::new()));
+        *at = now;
+        done.retain(|before| *before != what);
+        done.push(what);
+        if done.len() > NOTED {
+            done.remove(0);
         }
     }
 
@@ -56,6 +72,20 @@ impl Repairs {
     pub fn totals(&self) -> BTreeMap<String, u64> {
         let named = |(object, count): (&Object, &u64)| (object.to_string(), *count);
         self.totals.iter().map(named).collect()
+    }
+
+    /// The same, with what was done last.
+    pub fn mended(&self, now: Instant) -> BTreeMap<String, Mended> {
+        let told = |(object, (at, what)): (&Object, &(Instant, Vec<String>))| {
+            let mended = Mended {
+                count: self.totals.get(object).copied().unwrap_or(0),
+                last_s: now.saturating_duration_since(*at).as_secs(),
+                what: what.clone(),
+                culprit: culprit(*object).to_owned(),
+            };
+            (object.to_string(), mended)
+        };
+        self.last.iter().map(told).collect()
     }
 
     /// The quarrels of now, with their likely culprit.
@@ -114,20 +144,26 @@ mod tests {
         Instant::now()
     }
 
+    fn done(object: Object) -> (Object, String) {
+        (object, format!("add {object}"))
+    }
+
     #[test]
     fn what_is_undone_now_and_then_is_mended_at_once() {
         let (mut repairs, start) = (Repairs::default(), start());
         for minute in 0..100 {
             let now = start + Duration::from_secs(60 * minute);
-            repairs.handle(
-                [Object::Route, Object::Route, Object::Rule].into_iter(),
-                now,
-            );
+            let mended = [Object::Route, Object::Route, Object::Rule];
+            repairs.handle(mended.into_iter().map(done), now);
             assert_eq!(repairs.settle(now), SETTLE);
             assert!(repairs.warnings(now).is_empty());
         }
         let totals: Vec<_> = repairs.totals().into_iter().collect();
         assert_eq!(totals, [("route".into(), 200), ("rule".into(), 100)]);
+        let later = start + Duration::from_secs(60 * 99 + 5);
+        let route = repairs.mended(later).remove("route").unwrap();
+        assert_eq!((route.count, route.last_s), (200, 5));
+        assert_eq!(route.what, ["add route"]);
     }
 
     #[test]
@@ -137,7 +173,7 @@ mod tests {
         // Somebody removes the rule as soon as it is there.
         while now < begun + Duration::from_secs(600) {
             now += repairs.settle(now);
-            repairs.handle([Object::Rule].into_iter(), now);
+            repairs.handle([Object::Rule].into_iter().map(done), now);
             mended += 1;
         }
         assert!(mended < 300, "{mended} times in ten minutes");

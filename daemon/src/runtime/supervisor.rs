@@ -4,6 +4,7 @@
 mod harm;
 mod kernel;
 mod meeting;
+mod memory;
 mod reload;
 mod trial;
 mod tunnel;
@@ -42,6 +43,7 @@ use super::wall_clock::{self, WallClock};
 use super::wg_sockets::WgSockets;
 
 use harm::Reserve;
+use memory::Memory;
 pub use reload::ReloadError;
 use trial::OnTrial;
 
@@ -115,6 +117,7 @@ pub struct Supervisor {
     wall_clock: WallClock,
     /// What the kernel had counted when we were started.
     fallbacks: BTreeMap<&'static str, u64>,
+    memory: Memory,
     due: Due,
 }
 
@@ -160,6 +163,7 @@ impl Supervisor {
             trial: None,
             door: Door::default(),
             wall_clock: WallClock::new(clock::wall(), now),
+            memory: Memory::new(now),
             due: Due {
                 traffic: now,
                 second: now,
@@ -243,6 +247,7 @@ impl Supervisor {
             self.look_at_trial(now);
             self.look_at_unannounced(now);
             self.look_at_wall_clock(now);
+            self.remember(now);
         }
         while let Some(action) = self.site.poll_action(now) {
             self.carry_out(&action);
@@ -452,7 +457,7 @@ impl Supervisor {
             });
         let facts = self.paths.lanes().map(|(path, lane)| {
             let count = subflows.get(&path).copied().unwrap_or(0);
-            (path, facts(lane, count))
+            (path, facts(lane, count, self.memory.peak(path)))
         });
         let strangers = self.shared.strangers.load(Relaxed);
         let mut warnings = self.desired.warnings.clone();
@@ -462,6 +467,7 @@ impl Supervisor {
         let mut status = self.site.status(&facts.collect(), warnings, strangers);
         self.healer.tell(&mut status.site);
         status.site.repairs = self.repairs.totals();
+        status.site.diagnosis = self.diagnosis(clock::now());
         self.tell_reserve(&mut status);
         self.tell_fallbacks(&mut status);
         status
@@ -484,7 +490,7 @@ impl Supervisor {
     }
 }
 
-fn facts(lane: &Lane, subflows: u32) -> PathFacts {
+fn facts(lane: &Lane, subflows: u32, peak: [u64; 2]) -> PathFacts {
     let counters = &lane.tunnel.counters;
     PathFacts {
         endpoint: lane.tunnel.remote(),
@@ -500,5 +506,7 @@ fn facts(lane: &Lane, subflows: u32) -> PathFacts {
         subflows,
         mtu: lane.tunnel.mtu(),
         offload: lane.offload(),
+        handshakes: counters.handshakes.load(Relaxed),
+        peak,
     }
 }

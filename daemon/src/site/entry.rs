@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use crate::config::{Cost, Path, Peer, SiteKind, View};
-use crate::control::{AdminState, PathState};
+use crate::control::{AdminState, PathState, Trouble};
 use crate::health::{Cause, Health, State};
 use crate::mtu::Verdict;
 use crate::names::{InterfaceName, PathId};
@@ -16,6 +16,7 @@ use crate::plan::PathUse;
 use super::Action;
 use super::reason;
 use super::sizing::Sizing;
+use super::trouble;
 
 /// First wait before a handshake is tried again; doubles up to [`HANDSHAKE_LONGEST`].
 const HANDSHAKE_FIRST: Duration = Duration::from_secs(1);
@@ -345,6 +346,11 @@ impl Entry {
         &self.health
     }
 
+    /// As the data plane last told it.
+    pub(super) fn traffic(&self) -> &Traffic {
+        &self.traffic
+    }
+
     /// State and reason, in words that an administrator can act on.
     pub(super) fn state(&self, now: Instant) -> (PathState, Option<String>) {
         let by = |obstacle: &Obstacle| (PathState::Down, Some(obstacle.to_string()));
@@ -363,6 +369,15 @@ impl Entry {
                 (PathState::Down, Some(why))
             }
         }
+    }
+
+    /// The same as [`Entry::state`], for programs.
+    pub(super) fn trouble(&self) -> Option<Trouble> {
+        let state = self.health.state();
+        if state == State::Up && !self.is_hindered() {
+            return self.is_too_small().then_some(Trouble::TooSmall);
+        }
+        Some(trouble::of(state, self.obstacle.as_ref(), &self.traffic))
     }
 
     fn is_hindered(&self) -> bool {

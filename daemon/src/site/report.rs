@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use crate::config::{Cost, Path, Peer};
 use crate::control::{
-    Dropped, HealingStatus, Offload, PathState, PathStatus, PeerStatus, SCHEMA, SiteStatus, Status,
+    Dropped, HealingStatus, Offload, PathDiagnosis, PathState, PathStatus, PeerStatus, SCHEMA,
+    SiteDiagnosis, SiteStatus, Status,
 };
 use crate::names::{PathId, PathNumber, SiteId};
 
@@ -25,6 +26,9 @@ pub struct PathFacts {
     /// The largest inner packet that is sent now.
     pub mtu: u16,
     pub offload: Offload,
+    pub handshakes: u64,
+    /// Most bit/s in any second, out and in.
+    pub peak: [u64; 2],
 }
 
 impl Site {
@@ -51,6 +55,7 @@ impl Site {
             fallbacks: BTreeMap::new(),
             listen_port: self.view.listen_port,
             speed_test: self.view.speed_test,
+            diagnosis: SiteDiagnosis::default(),
         };
         let peers = self
             .view
@@ -81,6 +86,10 @@ impl Site {
             address,
             address6,
             plain_tcp: 0,
+            version: self
+                .talks
+                .get(&peer.site.id)
+                .and_then(|talk| Some(talk.release()?.to_string())),
             reachable: paths.iter().any(|path| path.state == PathState::Up),
             paths,
         }
@@ -133,6 +142,24 @@ impl Site {
             subflows: facts.subflows,
             dropped: facts.dropped,
             offload: facts.offload,
+            diagnosis: self.path_diagnosis(peer, path, facts)?,
+        })
+    }
+
+    fn path_diagnosis(&self, peer: &Peer, path: &Path, facts: PathFacts) -> Option<PathDiagnosis> {
+        let entry = self.paths.get(&path.id)?;
+        let ours = self.view.site.links.get(path.link)?;
+        let theirs = peer.site.links.get(path.remote_link)?;
+        let traffic = entry.traffic();
+        Some(PathDiagnosis {
+            trouble: entry.trouble(),
+            device: ours.interface.as_ref().map(ToString::to_string),
+            heard: traffic.heard,
+            handshakes: facts.handshakes,
+            refused: traffic.refused,
+            mtu_hoped: path.mtu,
+            stated: [slower(ours.up, theirs.down), slower(theirs.up, ours.down)],
+            peak: facts.peak,
         })
     }
 
@@ -148,4 +175,9 @@ impl Site {
                 .map(|address| address.to_string()),
         ]
     }
+}
+
+/// What both links allow; of one that does not state its rate, nothing is known.
+fn slower(from: Option<u64>, to: Option<u64>) -> Option<u64> {
+    from.into_iter().chain(to).min()
 }

@@ -6,7 +6,7 @@
 use std::time::Instant;
 
 use crate::names::{PathNumber, SiteId};
-use crate::packet::probe::Word;
+use crate::packet::probe::{Release, Word};
 
 use super::choice::{Candidate, Choice, LossClass, Rank, RoundTripClass, Standing};
 use super::entry::Entry;
@@ -55,8 +55,14 @@ impl Talk {
         Word {
             // Wraps after 49 days; only differences are looked at.
             at_ms: u32::try_from(age & u128::from(u32::MAX)).unwrap_or(0),
+            release: Some(Release::ours()),
             ..self.said
         }
+    }
+
+    /// The daemon's there.
+    pub(super) fn release(&self) -> Option<Release> {
+        self.heard?.release
     }
 
     /// The path that carries the site addresses.

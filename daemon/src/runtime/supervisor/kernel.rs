@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::host::{Change, Object, Report};
+use crate::host::{Object, Report};
 use crate::names::PathId;
 use crate::plan::{self, KernelState, PathUse};
 use crate::site::Obstacle;
@@ -36,9 +36,10 @@ impl Supervisor {
         };
         for (path, result) in &tuns {
             match result {
-                Ok(()) => self
-                    .repairs
-                    .handle([Object::Device].into_iter(), clock::now()),
+                Ok(()) => {
+                    let made = (Object::Device, format!("made the interface of {path} anew"));
+                    self.repairs.handle([made].into_iter(), clock::now());
+                }
                 Err(error) => tracing::error!(%path, %error, "no TUN"),
             }
         }
@@ -90,6 +91,7 @@ impl Supervisor {
             Ok(report) => {
                 say(&report);
                 self.count_repairs(&report, &desired, now);
+                self.memory.failures = report.failures;
             }
             Err(error) => tracing::error!(%error, "the kernel cannot be brought in order"),
         }
@@ -110,9 +112,10 @@ impl Supervisor {
         if *desired != self.desired {
             return;
         }
-        let objects = report.changes.iter().map(Change::object);
+        let mended = report.changes.iter();
+        let mended = mended.map(|change| (change.object(), change.to_string()));
         let before = self.repairs.warnings(now).len();
-        self.repairs.handle(objects, now);
+        self.repairs.handle(mended, now);
         let warnings = self.repairs.warnings(now);
         for warning in warnings.iter().skip(before) {
             tracing::warn!("{warning}");

@@ -20,6 +20,7 @@ fn word() -> impl Strategy<Value = Word> {
         at_ms,
         site_path,
         down,
+        release: None,
     })
 }
 

@@ -271,6 +271,7 @@ fn a_peer_that_calls_every_path_down_takes_none_down() {
                 at_ms,
                 site_path: 200,
                 down: u16::MAX,
+                release: None,
             }),
         };
         probe.to_packet(ends[0], ends[1]).unwrap()
