@@ -4,7 +4,7 @@
 //! what of its answer is shown, [`render`] shows it to a person; [`doctor`] draws conclusions;
 //! [`steer`] takes paths up and down; [`flows`] are the connections, [`ping`] and [`speed`] measure
 //! the paths; [`init`] writes the first fleet file, [`edit`] and [`apply`] change it; [`keys`],
-//! [`check`] and [`mod@run`] need no daemon; [`bugreport`] gathers.
+//! [`check`], [`mod@run`], [`completions`] and [`manual`] need no daemon; [`bugreport`] gathers.
 
 mod apply;
 mod arguments;
@@ -12,6 +12,7 @@ mod ascii;
 mod bugreport;
 mod check;
 mod client;
+mod completions;
 mod disk;
 mod doctor;
 mod edit;
@@ -20,6 +21,7 @@ mod flows;
 mod init;
 mod keys;
 mod look;
+mod manual;
 mod metrics;
 mod near;
 mod output;
@@ -35,7 +37,7 @@ mod terminal;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::FromArgMatches;
 use pathweaved::control::AdminState;
 
 use arguments::{Arguments, Command, PathCommand, PeerCommand};
@@ -45,7 +47,8 @@ use failure::Failure;
 use report::Report;
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let matches = manual::command().get_matches();
+    let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     arguments.color.write_global();
     match run(&arguments) {
         Ok(code) => code,
@@ -78,6 +81,8 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         Command::Ping(arguments) => return ping::ping(arguments, &client, json),
         Command::Speed(arguments) => speed::speed(arguments, &client, json)?,
         Command::Metrics => metrics::show(&client.status()?, json)?,
+        Command::Completions { shell } => completions::print(*shell)?,
+        Command::Man(pages) => manual::write(pages)?,
         Command::Status(look) => return look.show(&client, json, Report::status),
         Command::Doctor => return doctor::doctor(&client, json),
         Command::Peer(PeerCommand::List(look)) => {
