@@ -33,6 +33,8 @@ fn a_path(number: u8) -> PathStatus {
         site_path: number == 1,
         mtu: 1420,
         last_handshake_s: Some(5),
+        last_handshake_unix_s: None,
+        metered: false,
         tx_bytes: 0,
         rx_bytes: 0,
         subflows: 3,
@@ -59,6 +61,8 @@ fn a_path(number: u8) -> PathStatus {
 pub(super) fn well() -> Facts {
     let site = SiteStatus {
         name: "nara".to_owned(),
+        listen_port: 51820,
+        speed_test: true,
         id: 1,
         address: Some("10.213.1.1".to_owned()),
         address6: None,
