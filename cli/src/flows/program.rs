@@ -1,4 +1,4 @@
-//! Which process holds a socket: /proc/<pid>/fd names it by its inode. Only root sees all.
+//! Which process holds a socket: /proc/PID/fd names it by its inode. Only root sees all.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

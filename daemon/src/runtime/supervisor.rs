@@ -6,6 +6,7 @@ mod kernel;
 mod meeting;
 mod memory;
 mod reload;
+mod telling;
 mod trial;
 mod tunnel;
 
@@ -18,13 +19,13 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
-use crate::control::{Dropped, Flows, Status};
+use crate::control::Flows;
 use crate::healing::Paths as Healed;
 use crate::host::Host;
 use crate::host::path_manager::Event;
 use crate::names::{PathId, PathNumber, PublicKey, SiteId};
 use crate::plan::{KernelState, PathAddresses, PathUse};
-use crate::site::{Action, Obstacle, PathFacts, Site, Traffic};
+use crate::site::{Action, Obstacle, Site, Traffic};
 use crate::tunnel::knock::Door;
 
 use super::clock;
@@ -445,68 +446,5 @@ impl Supervisor {
         let sockets = self.host.sockets().map_err(|error| error.to_string())?;
         let ages = self.healer.ages(clock::now());
         Ok(self.site.flows(&sockets, &self.addresses, &ages))
-    }
-
-    fn status(&self) -> Status {
-        let subflows = self
-            .host
-            .count_subflows(&self.addresses)
-            .unwrap_or_else(|error| {
-                tracing::error!(%error, "subflows cannot be counted");
-                BTreeMap::new()
-            });
-        let facts = self.paths.lanes().map(|(path, lane)| {
-            let count = subflows.get(&path).copied().unwrap_or(0);
-            (path, facts(lane, count, self.memory.peak(path)))
-        });
-        let strangers = self.shared.strangers.load(Relaxed);
-        let mut warnings = self.desired.warnings.clone();
-        warnings.extend(self.repairs.warnings(clock::now()));
-        warnings.extend(self.trial_warning(clock::now()));
-        warnings.extend(self.metrics.warning());
-        let mut status = self.site.status(&facts.collect(), warnings, strangers);
-        self.healer.tell(&mut status.site);
-        status.site.repairs = self.repairs.totals();
-        status.site.diagnosis = self.diagnosis(clock::now());
-        self.tell_reserve(&mut status);
-        self.tell_fallbacks(&mut status);
-        status
-    }
-}
-
-impl Supervisor {
-    /// No silent fallback: what is plain TCP though it could be more is told.
-    fn tell_fallbacks(&self, status: &mut Status) {
-        let now = self.host.fallbacks().unwrap_or_default();
-        let since = |(reason, count): (&'static str, u64)| {
-            let count = count - self.fallbacks.get(reason).copied().unwrap_or(0).min(count);
-            (count > 0).then(|| (reason.to_owned(), count))
-        };
-        status.site.fallbacks = now.into_iter().filter_map(since).collect();
-        let plain = self.host.count_plain(&self.addresses).unwrap_or_default();
-        for (peer, told) in self.site.view().peers.iter().zip(&mut status.peers) {
-            told.plain_tcp = plain.get(&peer.site.id).copied().unwrap_or(0);
-        }
-    }
-}
-
-fn facts(lane: &Lane, subflows: u32, peak: [u64; 2]) -> PathFacts {
-    let counters = &lane.tunnel.counters;
-    PathFacts {
-        endpoint: lane.tunnel.remote(),
-        tx_bytes: counters.tx_bytes.load(Relaxed),
-        rx_bytes: counters.rx_bytes.load(Relaxed),
-        last_handshake: lane.last_handshake(),
-        dropped: Dropped {
-            wrong_source: counters.wrong_source.load(Relaxed),
-            malformed: counters.malformed.load(Relaxed),
-            unauthentic: counters.unauthentic.load(Relaxed),
-            no_room: counters.no_room.load(Relaxed),
-        },
-        subflows,
-        mtu: lane.tunnel.mtu(),
-        offload: lane.offload(),
-        handshakes: counters.handshakes.load(Relaxed),
-        peak,
     }
 }

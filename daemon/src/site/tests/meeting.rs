@@ -191,8 +191,9 @@ fn why_they_have_not_met_is_told() {
              (198.18.2.1:4444, 198.18.2.1:4445): such links cannot meet"
         )
     );
-    let later = now + SECOND * 20;
-    actions(&mut site, later);
+    for tenth in 1..=200 {
+        actions(&mut site, now + SECOND * tenth / 10);
+    }
     assert_eq!(site.uses()[&path_to(2, 1)], PathUse::Idle);
     assert_eq!(
         reason(&site),
