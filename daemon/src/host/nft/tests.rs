@@ -115,16 +115,15 @@ impl Layout {
     fn arrives(&self, case: &Case, v6: bool) -> bool {
         let end = |(place, address): (&str, &str)| (self.place(place), case.address(address, v6));
         let ((from, source), (to, destination)) = (end(case.from), end(case.to));
-        let receiver = to.run(|| UdpSocket::bind(SocketAddr::new(destination, 9)).unwrap());
+        let receiver = to.run(|| UdpSocket::bind(SocketAddr::new(destination, 0)).unwrap());
+        let destination = receiver.local_addr().unwrap();
         receiver
             .set_read_timeout(Some(Duration::from_millis(200)))
             .unwrap();
         from.run(|| {
             let sender = UdpSocket::bind(SocketAddr::new(source, 0)).unwrap();
             // That it may be refused at once is the point.
-            sender
-                .send_to(b"secret", SocketAddr::new(destination, 9))
-                .is_ok()
+            sender.send_to(b"secret", destination).is_ok()
         }) && receiver.recv(&mut [0; 16]).is_ok()
     }
 }
