@@ -200,12 +200,12 @@ fn the_cli_names_the_peers_and_paths_that_there_are() {
     refused(
         &cli(&["path", "down", "osaka", "1"]),
         1,
-        &["this site's peers are: tainan"],
+        &["the peers are: tainan"],
     );
     refused(
         &cli(&["path", "down", "tainan", "7"]),
         1,
-        &["its paths are 1 to 2"],
+        &["its paths are: 1, 2"],
     );
     assert_eq!(cli(&["status"]).status.code(), Some(0));
     assert_eq!(cli(&["path", "down", "tainan", "2"]).status.code(), Some(0));
