@@ -1,7 +1,7 @@
 //! Real programs in a site's namespace; a test whose program is missing says so and is skipped.
 
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::{Child, ExitStatus, Stdio};
 
 use nix::sys::signal::{Signal, kill};
@@ -12,9 +12,10 @@ use crate::namespace::Namespace;
 /// The program is installed; otherwise prints which package holds it.
 pub fn have(program: &str, package: &str) -> bool {
     let folders = ["/usr/bin", "/usr/sbin", "/bin", "/sbin", "/usr/local/bin"];
-    let found = folders
-        .iter()
-        .any(|folder| Path::new(folder).join(program).exists());
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path)
+        .chain(folders.map(PathBuf::from))
+        .any(|folder| folder.join(program).exists());
     if !found {
         skipped(&format!(
             "{program} is not installed (apt install {package})"
