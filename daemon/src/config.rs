@@ -24,7 +24,7 @@ pub use checked::{
     Peer, Site, SiteKind, View,
 };
 pub use fleet_file::{ReadError, read, read_text};
-pub use key_file::{KeyFileError, read_private_key};
+pub use key_file::{KeyFileError, read_credential, read_private_key};
 pub use problem::ConfigErrors;
 pub use view::ViewError;
 

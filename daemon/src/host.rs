@@ -36,7 +36,7 @@ use std::fs;
 use std::net::IpAddr;
 use std::path::Path;
 
-use crate::plan::{self, KernelState};
+use crate::plan::{self, Guard, KernelState};
 
 pub use error::HostError;
 use journal::Journal;
@@ -96,6 +96,13 @@ impl Host {
     /// The guard can be loaded, as far as can be seen without loading it.
     pub fn check_guard(&self) -> Result<(), HostError> {
         nft::check()
+    }
+
+    /// Puts the guard in place, whatever else there is. One that is there already is replaced in
+    /// one step.
+    pub fn load_guard(&mut self, guard: &Guard) -> Result<(), HostError> {
+        nft::check()?;
+        self.nft.load(guard)
     }
 
     /// Makes the kernel as `desired` says. A second call with the same plan changes nothing.

@@ -1,6 +1,6 @@
 //! pathweaved: reads its arguments, its configuration and its key, and runs.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -47,8 +47,11 @@ struct Arguments {
     /// Check the fleet file and the key, and exit.
     #[arg(long)]
     check: bool,
-    /// Remove everything that is ours from the kernel, and exit. Needs no configuration.
+    /// Put the leak guard in place, as at boot before there is a network, and exit.
     #[arg(long, conflicts_with = "check")]
+    guard: bool,
+    /// Remove everything that is ours from the kernel, and exit. Needs no configuration.
+    #[arg(long, conflicts_with_all = ["check", "guard"])]
     cleanup: bool,
 }
 
@@ -66,6 +69,7 @@ fn main() -> ExitCode {
             start::cleanup(runtime_dir, state_dir, wireguard_dir)
         }
         Arguments { check: true, .. } => read(&arguments).map(|_| ()),
+        Arguments { guard: true, .. } => guard(&arguments),
         Arguments { .. } => run(&arguments),
     };
     match result {
@@ -80,8 +84,21 @@ fn main() -> ExitCode {
 
 fn read(arguments: &Arguments) -> anyhow::Result<(View, PrivateKey)> {
     let fleet = config::read(&arguments.config)?;
-    let key = config::read_private_key(&arguments.key)?;
+    let key = read_key(&arguments.key)?;
     Ok((fleet.view(&key.public())?, key))
+}
+
+/// Of what systemd hands over it says itself who may read it.
+fn read_key(path: &Path) -> Result<PrivateKey, config::KeyFileError> {
+    match std::env::var_os("CREDENTIALS_DIRECTORY") {
+        Some(folder) if path.starts_with(&folder) => config::read_credential(path),
+        Some(_) | None => config::read_private_key(path),
+    }
+}
+
+fn guard(arguments: &Arguments) -> anyhow::Result<()> {
+    let (view, _) = read(arguments)?;
+    start::guard(&view, &places(arguments))
 }
 
 fn run(arguments: &Arguments) -> anyhow::Result<()> {
@@ -89,17 +106,20 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let places = Places {
+    let ended = runtime.block_on(start::run(view, &key, places(arguments)));
+    // A name server that does not answer holds up nobody who wants to stop.
+    runtime.shutdown_background();
+    ended
+}
+
+fn places(arguments: &Arguments) -> Places {
+    Places {
         config: arguments.config.clone(),
         runtime_dir: arguments.runtime_dir.clone(),
         state_dir: arguments.state_dir.clone(),
         wireguard_dir: arguments.wireguard_dir.clone(),
         keep_on_stop: arguments.keep_on_stop,
-    };
-    let ended = runtime.block_on(start::run(view, &key, places));
-    // A name server that does not answer holds up nobody who wants to stop.
-    runtime.shutdown_background();
-    ended
+    }
 }
 
 /// To stderr, where journald picks it up. `PATHWEAVE_LOG=debug` says more.

@@ -106,7 +106,7 @@ pub fn desired(
         routes: routes::all(view, paths, site_paths),
         rules: rules(view),
         endpoints,
-        guard: view.leak_guard.then(|| Guard::of(view)),
+        guard: guard(view),
         devices: view
             .paths()
             .map(|(_, path)| path.interface.clone())
@@ -130,6 +130,11 @@ impl KernelState {
         }
         self
     }
+}
+
+/// The leak guard, unless the operator does without.
+pub fn guard(view: &View) -> Option<Guard> {
+    view.leak_guard.then(|| Guard::of(view))
 }
 
 /// What a stop leads to.

@@ -15,6 +15,7 @@ mod named_socket;
 mod paths;
 pub mod receiver;
 mod repairs;
+mod service;
 mod signals;
 mod speed;
 pub mod start;

@@ -4,12 +4,14 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
 use std::os::linux::net::SocketAddrExt;
+use std::os::unix::fs::{MetadataExt, fchown};
 use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::path::Path;
 
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
+use nix::unistd::geteuid;
 
 const LOCK: &str = "pathweaved.lock";
 /// Abstract Unix names belong to the network namespace (unix(7)).
@@ -53,6 +55,11 @@ fn claim_folder(folder: &Path) -> Result<Flock<File>, InstanceError> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
     let file = options.open(folder.join(LOCK)).map_err(unusable)?;
+    // Root's `--cleanup` leaves the service's own user a lock that it may take.
+    if geteuid().is_root() {
+        let owner = fs::metadata(folder).map_err(unusable)?;
+        fchown(&file, Some(owner.uid()), Some(owner.gid())).map_err(unusable)?;
+    }
     let mut holder = Vec::new();
     (&file)
         .take(LONGEST)

@@ -23,6 +23,7 @@ use super::links::Links;
 use super::metrics_server::MetricsServer;
 use super::paths::{PathError, Paths};
 use super::receiver::Shared;
+use super::service::Service;
 use super::signals::Signals;
 use super::speed::SpeedTests;
 use super::story::say;
@@ -80,6 +81,8 @@ pub async fn run(view: View, key: &PrivateKey, places: Places) -> anyhow::Result
                 config: places.config,
                 key: key.public(),
             };
+            let service = Service::new(clock::now());
+            service.ready();
             let supervisor = Supervisor::new(Crew {
                 source,
                 site,
@@ -92,6 +95,7 @@ pub async fn run(view: View, key: &PrivateKey, places: Places) -> anyhow::Result
                 speed_tests,
                 metrics,
                 wireguard,
+                service,
             });
             host = supervisor.run(control_packets, questions).await;
             Ok(())
@@ -124,6 +128,17 @@ fn prepare(
         result?;
     }
     Ok(paths)
+}
+
+/// Puts the leak guard in place and nothing else: at boot, before there is a network. What a
+/// former daemon left stays as it is.
+pub fn guard(view: &View, places: &Places) -> anyhow::Result<()> {
+    let _instance = Instance::claim(&places.runtime_dir)?;
+    let mut host = Host::open(&places.state_dir)?;
+    match plan::guard(view) {
+        Some(guard) => Ok(host.load_guard(&guard)?),
+        None => Ok(()),
+    }
 }
 
 /// Removes everything that is ours, whoever left it.

@@ -38,6 +38,7 @@ use super::metrics_server::MetricsServer;
 use super::paths::Paths;
 use super::receiver::{Control, Shared};
 use super::repairs::Repairs;
+use super::service::Service;
 use super::signals::{Heard, Signals};
 use super::speed::SpeedTests;
 use super::wall_clock::{self, WallClock};
@@ -83,6 +84,7 @@ pub struct Crew {
     pub speed_tests: SpeedTests,
     pub metrics: MetricsServer,
     pub wireguard: WgSockets,
+    pub service: Service,
 }
 
 #[derive(Debug)]
@@ -101,6 +103,7 @@ pub struct Supervisor {
     speed_tests: SpeedTests,
     metrics: MetricsServer,
     wireguard: WgSockets,
+    service: Service,
     /// The paths that connections may use, as planned.
     live: BTreeSet<PathId>,
     /// What the kernel was last made to match.
@@ -152,6 +155,7 @@ impl Supervisor {
             speed_tests: crew.speed_tests,
             metrics: crew.metrics,
             wireguard: crew.wireguard,
+            service: crew.service,
             live: BTreeSet::new(),
             endpoints,
             resolved,
@@ -221,6 +225,7 @@ impl Supervisor {
                 () = tokio::time::sleep_until(wake.into()) => {}
             }
         }
+        self.service.stopping();
         self.host
     }
 
@@ -264,6 +269,8 @@ impl Supervisor {
             };
             self.healer.look(&mut self.host, paths, now);
         }
+        self.service
+            .look((self.live.len(), self.planned.len()), now);
         let machine = self
             .site
             .poll_timeout()

@@ -11,7 +11,7 @@ use nix::unistd::mkfifo;
 
 use super::PRIVATE_KEY;
 use super::mistakes::fleet;
-use crate::config::{read, read_private_key};
+use crate::config::{read, read_credential, read_private_key};
 
 fn write(path: &Path, bytes: &[u8], mode: u32) {
     fs::write(path, bytes).unwrap();
@@ -64,6 +64,20 @@ fn a_key_file_is_refused_with_the_command_that_mends_it() {
             .map(drop)
             .map_err(|error| error.to_string())
     }));
+}
+
+#[test]
+fn a_key_from_systemd_may_be_read_by_whom_systemd_lets_and_by_nobody_else() {
+    let folder = tempfile::tempdir().unwrap();
+    for (mode, accepted) in [(0o400, true), (0o440, true), (0o444, false)] {
+        let path = folder.path().join(format!("{mode:o}"));
+        write(&path, PRIVATE_KEY.as_bytes(), mode);
+        assert_eq!(read_credential(&path).is_ok(), accepted, "mode {mode:o}");
+    }
+    let none = folder.path().join("none");
+    write(&none, b"missing", 0o400);
+    let said = read_credential(&none).unwrap_err().to_string();
+    assert!(said.contains("pathweave init"), "it says {said}");
 }
 
 #[test]

@@ -63,8 +63,13 @@ impl Supervisor {
         }
         Paths::check_names(view, &self.host)?;
         if !dry_run && self.site.view() != view {
-            self.acquire(view, &changes)?;
-            self.commit(view, &changes);
+            self.service.reloading();
+            let acquired = self.acquire(view, &changes);
+            if acquired.is_ok() {
+                self.commit(view, &changes);
+            }
+            self.service.ready();
+            acquired?;
         }
         for change in &changes.told {
             tracing::info!(%change, dry_run, "reload");
