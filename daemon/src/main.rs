@@ -7,7 +7,10 @@ use clap::Parser;
 use pathweaved::config::{self, ReadError, View};
 use pathweaved::names::PrivateKey;
 use pathweaved::runtime::start::{self, Places};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::fmt;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 const FAILED: u8 = 1;
 const NOT_PERMITTED: u8 = 4;
@@ -122,20 +125,23 @@ fn places(arguments: &Arguments) -> Places {
     }
 }
 
-/// To stderr, where journald picks it up. `PATHWEAVE_LOG=debug` says more.
+/// To stderr, where journald picks it up. `PATHWEAVE_LOG=debug` says more, and
+/// `info,pathweaved::health=debug` of one room alone.
 fn log() {
-    let filter = EnvFilter::try_from_env("PATHWEAVE_LOG")
-        .unwrap_or_else(|_| EnvFilter::new("info,boringtun=off"));
-    let journal = std::env::var_os("JOURNAL_STREAM").is_some();
-    let format = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_target(false);
+    let wish = std::env::var("PATHWEAVE_LOG").ok();
+    let filter = wish.and_then(|text| text.parse().ok());
+    let filter = filter.unwrap_or_else(|| {
+        let all = Targets::new().with_default(LevelFilter::INFO);
+        all.with_target("boringtun", LevelFilter::OFF)
+    });
+    let format = fmt::layer().with_target(false);
     let format = format.with_writer(std::io::stderr).with_ansi(false);
+    let registry = tracing_subscriber::registry();
     // journald stamps each line itself.
-    if journal {
-        format.without_time().init()
+    if std::env::var_os("JOURNAL_STREAM").is_some() {
+        registry.with(format.without_time()).with(filter).init();
     } else {
-        format.init()
+        registry.with(format).with(filter).init();
     }
 }
 
