@@ -32,9 +32,14 @@ const FILES: &str = "mkdir -p /srv/data
 /// A disk to move.
 const DISK: &str = "head -c 24M /dev/urandom > /srv/disk.img";
 const SUMS_OF_FILES: &str = "cd /srv/data && find . -type f | sort | xargs sha256sum";
+const SUM_OF_DISK: &str = "sha256sum /srv/disk.img";
 /// Others than loopback's, and than pathweaved's own for speed tests.
 const LISTENING: &str = "ss -Hltn not src 127.0.0.1 and not src [::1] and sport != 51820";
-const SUM_OF_DISK: &str = "sha256sum /srv/disk.img";
+
+/// Programs and their packages.
+const MPTCPIZE: (&str, &str) = ("mptcpize", "mptcpize");
+const RSYNC: (&str, &str) = ("rsync", "rsync");
+const SSHD: (&str, &str) = ("sshd", "openssh-server");
 
 struct Recipe {
     page: String,
@@ -51,7 +56,7 @@ fn page(name: &str) -> String {
     fs::read_to_string(folder().join(name)).unwrap()
 }
 
-/// The packages that a page's first table asks for are there: name of a program, and its package.
+/// Says of all that are missing.
 fn installed(programs: &[(&str, &str)]) -> bool {
     let missing = programs
         .iter()
@@ -68,12 +73,14 @@ fn is_root() -> bool {
 }
 
 impl Recipe {
-    fn new(name: &str) -> Self {
+    /// Nara has made what shall be moved.
+    fn new(name: &str, make: &str) -> Self {
         let isps = [Isp::new(50, 10), Isp::new(30, 20), Isp::new(20, 40)];
         let mut lab = Lab::two_sites(&isps).unwrap();
         lab.start().unwrap();
         let scripts = lab.sites[0].home.folder.join("..");
-        let [nara, tainan] = [0, 1].map(|site| Machine::at(&lab.sites[site], &scripts));
+        let [mut nara, tainan] = [0, 1].map(|site| Machine::at(&lab.sites[site], &scripts));
+        nara.run(make);
         Self {
             page: page(name),
             lab,
@@ -108,9 +115,10 @@ impl Recipe {
         self.tainan.run(&wait);
     }
 
-    /// Both sites have the same, no packet left in clear, and the connections are what the page
-    /// promises.
-    fn holds(&mut self, watch: &Watch, [here, there]: [&str; 2]) {
+    /// Typed, it does what it promises: both sites have the same, no packet left in clear, and the
+    /// connections are as the page says.
+    fn holds(&mut self, [here, there]: [&str; 2]) {
+        let watch = self.typed();
         let (here, there) = (self.nara.run(here), self.tainan.run(there));
         assert!(!here.is_empty());
         assert_eq!(here, there, "what arrived is not what was sent");
@@ -130,34 +138,46 @@ impl Recipe {
 
 #[test]
 fn rsync_to_its_daemon() {
-    let programs = [("rsync", "rsync"), ("mptcpize", "mptcpize")];
+    let programs = [RSYNC, MPTCPIZE];
     if !(lab_can_run() && installed(&programs) && is_root()) {
         return;
     }
-    let mut recipe = Recipe::new("rsyncd.md");
-    recipe.nara.run(FILES);
-    let watch = recipe.typed();
-    recipe.holds(&watch, [SUMS_OF_FILES; 2]);
+    let mut recipe = Recipe::new("rsyncd.md", FILES);
+    recipe.holds([SUMS_OF_FILES; 2]);
 }
 
 #[test]
 fn rsync_over_ssh() {
-    let programs = [
-        ("rsync", "rsync"),
-        ("sshd", "openssh-server"),
-        ("mptcpize", "mptcpize"),
-    ];
+    let programs = [RSYNC, SSHD, MPTCPIZE];
     if !(lab_can_run() && installed(&programs) && is_root()) {
         return;
     }
-    let mut recipe = Recipe::new("rsync-ssh.md");
-    recipe.nara.run(FILES);
+    let mut recipe = Recipe::new("rsync-ssh.md", FILES);
     may_log_in(&mut recipe);
-    let watch = recipe.typed();
-    recipe.holds(&watch, [SUMS_OF_FILES; 2]);
+    recipe.holds([SUMS_OF_FILES; 2]);
 }
 
-/// What the page takes for granted: Nara's root has a key that Tainan's root knows, and Tainan a
+#[test]
+fn a_folder_mounted_by_sshfs() {
+    let programs = [("sshfs", "sshfs"), SSHD, MPTCPIZE];
+    if !(lab_can_run() && installed(&programs) && is_root() && has_fuse()) {
+        return;
+    }
+    let mut recipe = Recipe::new("sshfs.md", FILES);
+    may_log_in(&mut recipe);
+    let there = SUMS_OF_FILES.replace("/srv/data", "/srv/shared");
+    recipe.holds([SUMS_OF_FILES, &there]);
+}
+
+fn has_fuse() -> bool {
+    let has = Path::new("/dev/fuse").exists();
+    if !has {
+        skipped("/dev/fuse does not exist: `sudo modprobe fuse`");
+    }
+    has
+}
+
+/// What the pages take for granted: Nara's root has a key that Tainan's root knows, and Tainan a
 /// key that Nara's root knows.
 fn may_log_in(recipe: &mut Recipe) {
     let make = "mkdir -m 700 -p ~/.ssh && ssh-keygen -q -t ed25519 -N '' -f ~/.ssh/id_ed25519 &&
@@ -179,46 +199,32 @@ fn may_log_in(recipe: &mut Recipe) {
 
 #[test]
 fn nbd_by_nbdkit_and_nbdcopy() {
-    let programs = [
-        ("nbdkit", "nbdkit"),
-        ("nbdcopy", "libnbd-bin"),
-        ("mptcpize", "mptcpize"),
-    ];
+    let programs = [("nbdkit", "nbdkit"), ("nbdcopy", "libnbd-bin"), MPTCPIZE];
     if !(lab_can_run() && installed(&programs)) {
         return;
     }
-    let mut recipe = Recipe::new("nbd.md");
-    recipe.nara.run(DISK);
-    let watch = recipe.typed();
-    recipe.holds(&watch, [SUM_OF_DISK; 2]);
+    let mut recipe = Recipe::new("nbd.md", DISK);
+    recipe.holds([SUM_OF_DISK; 2]);
 }
 
 #[test]
 fn a_disk_copied_by_qemu() {
-    let programs = [("qemu-nbd", "qemu-utils"), ("mptcpize", "mptcpize")];
+    let programs = [("qemu-nbd", "qemu-utils"), MPTCPIZE];
     if !(lab_can_run() && installed(&programs)) {
         return;
     }
-    let mut recipe = Recipe::new("qemu.md");
-    recipe.nara.run(DISK);
-    let watch = recipe.typed();
-    recipe.holds(&watch, [SUM_OF_DISK; 2]);
+    let mut recipe = Recipe::new("qemu.md", DISK);
+    recipe.holds([SUM_OF_DISK; 2]);
 }
 
 #[test]
 fn a_disk_over_iscsi_in_user_space() {
-    let programs = [
-        ("tgtd", "tgt"),
-        ("qemu-img", "qemu-utils"),
-        ("mptcpize", "mptcpize"),
-    ];
+    let programs = [("tgtd", "tgt"), ("qemu-img", "qemu-utils"), MPTCPIZE];
     if !(lab_can_run() && installed(&programs) && is_root() && knows_iscsi()) {
         return;
     }
-    let mut recipe = Recipe::new("iscsi.md");
-    recipe.nara.run(DISK);
-    let watch = recipe.typed();
-    recipe.holds(&watch, [SUM_OF_DISK; 2]);
+    let mut recipe = Recipe::new("iscsi.md", DISK);
+    recipe.holds([SUM_OF_DISK; 2]);
 }
 
 fn knows_iscsi() -> bool {
@@ -234,16 +240,14 @@ fn knows_iscsi() -> bool {
 
 #[test]
 fn a_gluster_volume_on_both_sites() {
-    let programs = [("glusterd", "glusterfs-server"), ("mptcpize", "mptcpize")];
-    if !(lab_can_run() && installed(&programs) && is_root()) {
+    let programs = [("glusterd", "glusterfs-server"), MPTCPIZE];
+    if !(lab_can_run() && installed(&programs) && is_root() && has_fuse()) {
         return;
     }
-    let mut recipe = Recipe::new("gluster.md");
-    recipe.nara.run(FILES);
-    let watch = recipe.typed();
+    let mut recipe = Recipe::new("gluster.md", FILES);
     let brick = SUMS_OF_FILES.replace("/srv/data", "/srv/brick");
     let brick = brick.replace("-type f", "-path ./.glusterfs -prune -o -type f -print");
-    recipe.holds(&watch, [SUMS_OF_FILES, &brick]);
+    recipe.holds([SUMS_OF_FILES, &brick]);
 }
 
 #[test]
@@ -251,11 +255,9 @@ fn objects_over_s3() {
     if !(lab_can_run() && have("rclone", "rclone") && serves_s3()) {
         return;
     }
-    let mut recipe = Recipe::new("s3.md");
-    recipe.nara.run(FILES);
-    let watch = recipe.typed();
+    let mut recipe = Recipe::new("s3.md", FILES);
     let bucket = SUMS_OF_FILES.replace("/srv/data", "/srv/objects/data");
-    recipe.holds(&watch, [SUMS_OF_FILES, &bucket]);
+    recipe.holds([SUMS_OF_FILES, &bucket]);
 }
 
 fn serves_s3() -> bool {
@@ -274,16 +276,14 @@ fn objects_of_ceph() {
         ("ceph-mon", "ceph-mon"),
         ("ceph-osd", "ceph-osd"),
         ("rados", "ceph-common"),
-        ("mptcpize", "mptcpize"),
+        MPTCPIZE,
     ];
     if !(lab_can_run() && installed(&programs) && is_root()) {
         return;
     }
-    let mut recipe = Recipe::new("ceph.md");
-    recipe.nara.run(DISK);
-    let watch = recipe.typed();
+    let mut recipe = Recipe::new("ceph.md", DISK);
     let object = "rados -p data get disk /srv/disk.img; sha256sum /srv/disk.img";
-    recipe.holds(&watch, [SUM_OF_DISK, object]);
+    recipe.holds([SUM_OF_DISK, object]);
 }
 
 #[test]
