@@ -35,6 +35,7 @@ mod steer;
 mod style;
 mod terminal;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::FromArgMatches;
@@ -46,7 +47,15 @@ use edit::Editor;
 use failure::Failure;
 use report::Report;
 
+/// One file is both programs, as packages install it: it is much smaller than two, of which each
+/// has the same libraries.
+const DAEMON: &str = "pathweaved";
+
 fn main() -> ExitCode {
+    let name = std::env::args_os().next().map(PathBuf::from);
+    if name.is_some_and(|name| name.ends_with(DAEMON)) {
+        return pathweaved::runtime::program::main();
+    }
     let matches = manual::command().get_matches();
     let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     arguments.color.write_global();

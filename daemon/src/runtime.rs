@@ -13,6 +13,7 @@ mod links;
 mod metrics_server;
 mod named_socket;
 mod paths;
+pub mod program;
 pub mod receiver;
 mod repairs;
 mod service;
