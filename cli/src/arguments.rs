@@ -132,6 +132,8 @@ pub(crate) enum Command {
     Ping(PingArguments),
     /// Measure how fast each path to a peer is alone, and all of them together.
     Speed(SpeedArguments),
+    /// Paths and what they carry, each second anew, with keys to take a path down and up.
+    Top,
     /// What monitoring reads, as Prometheus' text; with --json as JSON.
     Metrics,
     /// What is wrong, and what helps; the worst first. Exit code 1 when something is.

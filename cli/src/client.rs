@@ -20,7 +20,7 @@ use crate::output;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Client {
     socket: PathBuf,
     /// That the daemon is of another version is told once.

@@ -21,7 +21,11 @@ use crate::seconds::interval;
 use crate::style::Style;
 use crate::terminal::{self, Frames};
 use program::{Program, Programs};
-use rates::Rates;
+
+pub(crate) use rates::Rates;
+pub(crate) use show::share;
+#[cfg(test)]
+pub(crate) use show::tests::{plain, seen, transfer};
 
 /// Between the two looks that rates need: the answer shall come at once all the same.
 const GLANCE: Duration = Duration::from_millis(150);
@@ -44,17 +48,17 @@ pub(crate) struct FlowsArguments {
 
 /// What one look has found.
 #[derive(Debug, Serialize)]
-struct Seen {
+pub(crate) struct Seen {
     schema: u32,
-    connections: Vec<Known>,
+    pub(crate) connections: Vec<Known>,
 }
 
 /// A connection and its program.
 #[derive(Debug, Serialize)]
-struct Known {
+pub(crate) struct Known {
     #[serde(flatten)]
-    connection: Connection,
-    program: Option<Program>,
+    pub(crate) connection: Connection,
+    pub(crate) program: Option<Program>,
 }
 
 pub(crate) fn flows(
@@ -112,31 +116,36 @@ struct Looker<'a> {
 
 impl Looker<'_> {
     fn look(&mut self) -> Result<Seen, Failure> {
-        let Flows {
-            schema,
-            connections,
-        } = self.client.flows()?;
-        let wanted = |one: &Connection| self.peer.is_none_or(|peer| one.peer == peer);
-        let connections: Vec<_> = connections.into_iter().filter(wanted).collect();
-        let programs = Programs::of(connections.iter().map(|one| one.inode));
-        let known = |connection: Connection| {
-            let program = programs.find(connection.inode);
-            Known {
-                connection: explained(connection, program.as_ref()),
-                program,
-            }
-        };
-        let connections: Vec<Known> = connections.into_iter().map(known).collect();
-        let unknown = connections.iter().any(|one| one.program.is_none());
+        let mut seen = look(self.client)?;
+        let wanted = |one: &Known| self.peer.is_none_or(|peer| one.connection.peer == peer);
+        seen.connections.retain(wanted);
+        let unknown = seen.connections.iter().any(|one| one.program.is_none());
         if unknown && !geteuid().is_root() && !self.told {
             self.told = true;
             output::remark("only root sees which programs these are: try again with sudo");
         }
-        Ok(Seen {
-            schema,
-            connections,
-        })
+        Ok(seen)
     }
+}
+
+/// All connections to the peers, and the programs of those that one may see.
+pub(crate) fn look(client: &Client) -> Result<Seen, Failure> {
+    let Flows {
+        schema,
+        connections,
+    } = client.flows()?;
+    let programs = Programs::of(connections.iter().map(|one| one.inode));
+    let known = |connection: Connection| {
+        let program = programs.find(connection.inode);
+        Known {
+            connection: explained(connection, program.as_ref()),
+            program,
+        }
+    };
+    Ok(Seen {
+        schema,
+        connections: connections.into_iter().map(known).collect(),
+    })
 }
 
 /// The daemon does not know what kind of socket the program asked for.

@@ -34,6 +34,7 @@ mod speed;
 mod steer;
 mod style;
 mod terminal;
+mod top;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -89,6 +90,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         Command::Flows(arguments) => flows::flows(arguments, &client, json)?,
         Command::Ping(arguments) => return ping::ping(arguments, &client, json),
         Command::Speed(arguments) => speed::speed(arguments, &client, json)?,
+        Command::Top => top::top(&client, json)?,
         Command::Metrics => metrics::show(&client.status()?, json)?,
         Command::Completions { shell } => completions::print(*shell)?,
         Command::Man(pages) => manual::write(pages)?,

@@ -11,7 +11,7 @@ use table::{Cell, Column, Side, table};
 use units::{age, bytes, millis, or_dash, percent, span};
 
 /// Loss from which one TCP flow is visibly slow: the Mathis bound at 50 ms is 4 Mbit/s.
-const LOSSY: f64 = 0.005;
+pub(crate) const LOSSY: f64 = 0.005;
 
 const PATH_COLUMNS: [Column; 12] = [
     ("path", Side::Right),
@@ -264,6 +264,6 @@ fn join(addresses: [&Option<String>; 2]) -> String {
 pub(crate) mod tests;
 
 /// Why it is not up, or not used though it is.
-fn why(path: &PathStatus) -> Option<&String> {
+pub(crate) fn why(path: &PathStatus) -> Option<&String> {
     path.reason.as_ref().or(path.reserve.as_ref())
 }

@@ -10,9 +10,9 @@ use serde::Serialize;
 const PROTOCOL: &str = "system.sockprotoname";
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(super) struct Program {
-    pub(super) pid: u32,
-    pub(super) name: String,
+pub(crate) struct Program {
+    pub(crate) pid: u32,
+    pub(crate) name: String,
     /// Its socket is one of MPTCP, whatever became of the connection; `None`: not told.
     #[serde(skip)]
     pub(super) asked_for_mptcp: Option<bool>,

@@ -11,14 +11,14 @@ use super::Seen;
 type Ends = (SocketAddr, SocketAddr);
 
 #[derive(Debug, Default)]
-pub(super) struct Rates {
+pub(crate) struct Rates {
     last: Option<Instant>,
     bytes: BTreeMap<Ends, u64>,
     rates: BTreeMap<Ends, f64>,
 }
 
 impl Rates {
-    pub(super) fn take(&mut self, seen: &Seen, now: Instant) {
+    pub(crate) fn take(&mut self, seen: &Seen, now: Instant) {
         let flows = || {
             seen.connections
                 .iter()
@@ -42,7 +42,7 @@ impl Rates {
     }
 
     /// In bit/s, both ways together; `None` when it was seen once only.
-    pub(super) fn of(&self, flow: &Flow) -> Option<f64> {
+    pub(crate) fn of(&self, flow: &Flow) -> Option<f64> {
         self.rates.get(&ends(flow)).copied()
     }
 }

@@ -130,7 +130,7 @@ fn row(flow: &Flow, all: &[Flow], rates: &Rates) -> Vec<Cell> {
 }
 
 /// Of what the connection moves now; while it moves nothing, of what it has moved.
-fn share(flow: &Flow, all: &[Flow], rates: &Rates) -> Option<f64> {
+pub(crate) fn share(flow: &Flow, all: &[Flow], rates: &Rates) -> Option<f64> {
     #[expect(clippy::cast_precision_loss, reason = "a share")]
     let moved = |flow: &Flow| flow.sent.saturating_add(flow.received) as f64;
     let now = |flow: &Flow| rates.of(flow).unwrap_or(0.0);
@@ -169,4 +169,4 @@ fn summary(seen: &Seen, style: Style) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

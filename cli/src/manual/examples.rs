@@ -233,6 +233,13 @@ const EXAMPLES: &[(&str, &[Example])] = &[
         ],
     ),
     (
+        "pathweave top",
+        &[(
+            "Watch paths and connections; d and u take the selected path down and up:",
+            "sudo pathweave top",
+        )],
+    ),
+    (
         "pathweave ping",
         &[("Does each path to tainan answer?", "pathweave ping tainan")],
     ),

@@ -42,7 +42,7 @@ pub(crate) fn a_path(number: u8, link: &str) -> PathStatus {
     }
 }
 
-fn a_status() -> Status {
+pub(crate) fn a_status() -> Status {
     let mut dead = a_path(2, "cable");
     dead.state = PathState::Down;
     dead.reason = Some("device eth2 does not exist".to_owned());

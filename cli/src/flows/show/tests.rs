@@ -22,7 +22,7 @@ fn a_flow(path: u8, sent: u64) -> Flow {
     }
 }
 
-fn transfer() -> Known {
+pub(crate) fn transfer() -> Known {
     let mut second = a_flow(2, 80_000_000);
     second.retransmitted = 52_000;
     Known {
@@ -54,7 +54,7 @@ fn transfer() -> Known {
     }
 }
 
-fn plain() -> Known {
+pub(crate) fn plain() -> Known {
     let mut flow = a_flow(1, 900);
     flow.local = "10.213.1.1:22".parse().unwrap();
     flow.remote = "10.213.2.1:51234".parse().unwrap();
@@ -78,7 +78,7 @@ fn plain() -> Known {
     }
 }
 
-fn seen(connections: Vec<Known>) -> Seen {
+pub(crate) fn seen(connections: Vec<Known>) -> Seen {
     Seen {
         schema: SCHEMA,
         connections,
