@@ -11,6 +11,7 @@
     reason = "a bench lives by the clock, starts programs, and fails loudly"
 )]
 
+mod answers;
 mod contender;
 mod cpu;
 mod load;

@@ -1,5 +1,5 @@
 //! A hub with 1, 10 and 100 peers, four paths to each: what an idle path costs in threads, memory
-//! and wake-ups. All peers are real daemons; the ISPs are bridges.
+//! and wake-ups, and how soon the command answers. All peers are real daemons; the ISPs are bridges.
 
 use std::fs;
 use std::io::Write;
@@ -7,11 +7,12 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use lab::daemon::{Daemon, Home};
 use lab::namespace::Namespace;
 use pathweaved::names::PrivateKey;
 
+use crate::answers::{self, Answer};
 use crate::pathweave::home;
 
 const LINKS: u8 = 4;
@@ -22,6 +23,7 @@ const WATCHED: Duration = Duration::from_secs(10);
 struct Idle {
     peers: u8,
     threads: f64,
+    descriptors: usize,
     /// kB.
     resident: f64,
     /// Of all threads together.
@@ -30,22 +32,24 @@ struct Idle {
 }
 
 pub fn table() -> anyhow::Result<String> {
-    let idle = [1, 10, 100].map(measure);
-    let idle = idle.into_iter().collect::<anyhow::Result<Vec<_>>>()?;
-    let mut text = "| peers | paths | threads | resident | kB per further path | wake-ups/s \
-                    | wake-ups/s per path | processor |\n|--:|--:|--:|--:|--:|--:|--:|--:|\n"
-        .to_owned();
-    let first = idle.first().copied();
-    for now in idle {
+    let hubs = [1, 10, 100].map(measure);
+    let hubs = hubs.into_iter().collect::<anyhow::Result<Vec<_>>>()?;
+    let mut text =
+        "| peers | paths | threads | descriptors | resident | kB per further path | wake-ups/s \
+                    | wake-ups/s per path | processor |\n|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n"
+            .to_owned();
+    let first = hubs.first().map(|(idle, _)| *idle);
+    for (now, _) in &hubs {
         let paths = f64::from(now.peers) * f64::from(LINKS);
         let further = first.filter(|first| first.peers < now.peers).map(|first| {
             let more = paths - f64::from(first.peers) * f64::from(LINKS);
             format!("{:.0}", (now.resident - first.resident) / more)
         });
         text += &format!(
-            "| {} | {paths} | {} | {:.1} MB | {} | {:.0} | {:.1} | {:.1} % |\n",
+            "| {} | {paths} | {} | {} | {:.1} MB | {} | {:.0} | {:.1} | {:.1} % |\n",
             now.peers,
             now.threads,
+            now.descriptors,
             now.resident / 1024.0,
             further.unwrap_or_default(),
             now.wakes_per_s,
@@ -53,10 +57,15 @@ pub fn table() -> anyhow::Result<String> {
             now.processor * 100.0
         );
     }
+    let (_, largest) = hubs.last().context("no hub")?;
+    text += "\n| answer with the most peers | ms |\n|---|--:|\n";
+    for Answer { command, after } in largest {
+        text += &format!("| `pathweave {command}` | {} |\n", after.as_millis());
+    }
     Ok(text)
 }
 
-fn measure(peers: u8) -> anyhow::Result<Idle> {
+fn measure(peers: u8) -> anyhow::Result<(Idle, Vec<Answer>)> {
     eprintln!("{peers} peers");
     let folder = tempfile::tempdir()?;
     let star = Star::new(peers, folder.path())?;
@@ -71,13 +80,15 @@ fn measure(peers: u8) -> anyhow::Result<Idle> {
     std::thread::sleep(WATCHED);
     let after = (wakes(pid), crate::cpu::on_cpu(pid));
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-    Ok(Idle {
+    let idle = Idle {
         peers,
         threads: field(&status, "Threads:"),
+        descriptors: fs::read_dir(format!("/proc/{pid}/fd"))?.count(),
         resident: field(&status, "VmRSS:"),
         wakes_per_s: (after.0 - before.0) / WATCHED.as_secs_f64(),
         processor: (after.1 - before.1).as_secs_f64() / WATCHED.as_secs_f64(),
-    })
+    };
+    Ok((idle, answers::all(&star.hub)?))
 }
 
 fn wakes(pid: u32) -> f64 {
