@@ -422,4 +422,19 @@ fn a_name_whose_address_changes_is_looked_up_again() {
     here.home
         .wait_until("where the name says now", Duration::from_secs(40), moved);
     survives(&lab, 40, &[]);
+
+    // The link falls silent, and so does the name server: the last good address is what there is.
+    let server = names.server.as_ref().unwrap();
+    server.signal(Signal::SIGSTOP).unwrap();
+    here.links[1].blackhole(true);
+    let told = |status: &Status| {
+        let reason = status.peers[0].paths[1].reason.as_deref();
+        reason.is_some_and(|why| why.contains("the name server does not answer"))
+    };
+    here.home
+        .wait_until("what it waits for in vain", Duration::from_secs(60), told);
+    here.links[1].blackhole(false);
+    here.home
+        .wait_until("back where it was", Duration::from_secs(40), moved);
+    server.signal(Signal::SIGCONT).unwrap();
 }
