@@ -112,10 +112,10 @@ impl Script {
 }
 
 impl Drop for Machine {
-    /// With the first process all others go; without it `unshare` ends.
+    /// With `unshare` its child is killed, the first process, and with that all others: also those
+    /// that wait for a site which is gone already.
     fn drop(&mut self) {
-        drop(self.first.stdin.take());
-        if let Err(error) = self.first.wait() {
+        if let Err(error) = self.first.kill().and_then(|()| self.first.wait()) {
             eprintln!("a machine of the lab may stay behind: {error}");
         }
     }

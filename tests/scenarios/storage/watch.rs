@@ -33,6 +33,10 @@ pub struct Watch {
 impl Watch {
     pub fn look(&mut self, site: &Site) {
         let output = site.home.cli(&["flows", "--json"]).unwrap();
+        if !output.status.success() {
+            // On a busy machine an answer may come too late; the next look has the same to see.
+            return;
+        }
         let all: Value = serde_json::from_slice(&output.stdout).unwrap();
         for one in all["connections"].as_array().unwrap() {
             // Without a program it is being closed, and its address may be another already.
