@@ -272,7 +272,7 @@ fn a_dhcp_server_gives_another_address() {
         server.replace(Some(dhcp_server(
             &router,
             &lab,
-            "192.168.2.130,192.168.2.140",
+            "192.168.2.130,192.168.2.139",
         )));
         std::thread::sleep(Duration::from_millis(300));
         // Renew now, not in a minute.
