@@ -7,6 +7,7 @@
     reason = "a test: what is missing shall fail it"
 )]
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -70,7 +71,8 @@ fn daemons(folder: &Path) -> usize {
     processes(folder).len()
 }
 
-fn namespaces(folder: &Path) -> Vec<String> {
+/// A daemon that is about to start `nft` is seen twice.
+fn namespaces(folder: &Path) -> BTreeSet<String> {
     processes(folder)
         .iter()
         .filter_map(|process| namespace(process))
