@@ -19,6 +19,7 @@ use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
+use crate::ascii;
 use crate::client::Client;
 use crate::failure::Failure;
 use crate::style::Style;
@@ -32,7 +33,8 @@ const LOOK: Duration = Duration::from_millis(100);
 pub(crate) fn top(client: &Client, json: bool) -> Result<(), Failure> {
     if json || !io::stdout().is_terminal() || !io::stdin().is_terminal() {
         return Err(Failure::Other(
-            "top needs a terminal: use `pathweave status`, with --json for programs".to_owned(),
+            "top needs a terminal: use `pathweave status --watch`, with --json for programs"
+                .to_owned(),
         ));
     }
     // A daemon that is not there is told of in the ordinary way.
@@ -42,7 +44,8 @@ pub(crate) fn top(client: &Client, json: bool) -> Result<(), Failure> {
     for signal in [SIGINT, SIGTERM] {
         signal_hook::flag::register(signal, ended.clone()).map_err(|error| broken(&error))?;
     }
-    let theme = Theme::new(Style::of_stdout());
+    let utf8 = ascii::is_utf8(|name| std::env::var(name).ok());
+    let theme = Theme::new(Style::of_stdout(), utf8);
     let fetcher = Fetcher::start(client.clone()).map_err(|error| broken(&error))?;
     // Restored also when this program panics.
     let mut terminal = ratatui::try_init().map_err(|error| broken(&error))?;

@@ -100,7 +100,8 @@ fn short(model: &Model, connection: &Connection) -> String {
 /// `1 ████▌ 62 %  2 ██▌ 38 %  lacks 3`; without bars where there is no room.
 fn parts(model: &Model, connection: &Connection, room: usize, theme: Theme) -> Vec<Span<'static>> {
     let flows = &connection.flows;
-    let each = room / flows.len().max(1);
+    let remark = remark(connection);
+    let each = room.saturating_sub(remark.len()) / flows.len().max(1);
     if each < LABEL + GAP.len() {
         return vec![Span::raw(short(model, connection))];
     }
@@ -116,16 +117,17 @@ fn parts(model: &Model, connection: &Connection, room: usize, theme: Theme) -> V
         }
         spans.push(Span::raw(format!("{:>3.0} %{GAP}", share * 100.0)));
     }
-    let lacking: Vec<_> = connection
-        .lacks
-        .iter()
-        .map(|lack| lack.path.to_string())
-        .collect();
-    let remark = match connection.kind {
-        Kind::Plain => Some("plain TCP".to_owned()),
-        Kind::Multipath if !lacking.is_empty() => Some(format!("lacks {}", lacking.join(", "))),
-        Kind::Multipath => None,
-    };
-    spans.extend(remark.map(|text| Span::styled(text, theme.of(Tone::Warn))));
+    spans.push(Span::styled(remark, theme.of(Tone::Warn)));
     spans
+}
+
+/// What it could have, and has not.
+fn remark(connection: &Connection) -> String {
+    let lacking = connection.lacks.iter().map(|lack| lack.path.to_string());
+    let lacking: Vec<_> = lacking.collect();
+    match connection.kind {
+        Kind::Plain => "plain TCP".to_owned(),
+        Kind::Multipath if lacking.is_empty() => String::new(),
+        Kind::Multipath => format!("lacks {}", lacking.join(", ")),
+    }
 }

@@ -4,29 +4,48 @@ use pathweaved::control::{PathStatus, PeerStatus, Status};
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::text::{Line, Span, Text};
-use ratatui::widgets::{Cell, Row, Table, TableState};
+use ratatui::widgets::{Cell, Paragraph, Row, Table, TableState, Wrap};
 
 use super::columns::{Column, fit};
 use super::connections;
 use super::model::{Model, Remark, paths};
 use super::theme::Theme;
+use crate::ascii;
 use crate::render::units::{bits, millis, percent};
 use crate::render::{LOSSY, tone, why, word};
 use crate::style::Tone;
 use crate::terminal::bar;
 
 const MOST_WARNINGS: usize = 3;
+const MOST_OF_A_REMARK: usize = 4;
 
 /// A cell before it is drawn.
 type Words = (String, Tone);
 
 pub(super) fn draw(model: &Model, theme: Theme, frame: &mut Frame<'_>) {
+    draw_all(model, theme, frame);
+    if !theme.utf8 {
+        for cell in &mut frame.buffer_mut().content {
+            let spelt = ascii::spell(cell.symbol());
+            cell.set_symbol(&spelt);
+        }
+    }
+}
+
+fn draw_all(model: &Model, theme: Theme, frame: &mut Frame<'_>) {
     let Some(status) = &model.status else {
         frame.render_widget(Line::raw("the daemon is asked …"), frame.area());
         return;
     };
     let warnings = status.site.warnings.len().min(MOST_WARNINGS);
-    let room = usize::from(frame.area().height).saturating_sub(5 + warnings);
+    let (remark, tone) = remark(model, status);
+    let width = usize::from(frame.area().width).max(1);
+    let remark_lines = remark
+        .chars()
+        .count()
+        .div_ceil(width)
+        .clamp(1, MOST_OF_A_REMARK);
+    let room = usize::from(frame.area().height).saturating_sub(4 + warnings + remark_lines);
     let [upper, lower] = shares(paths(status).count() + 1, connections::lines(model), room);
     let lines = [1, warnings, 1, upper, 1, lower].map(|lines| {
         let lines = u16::try_from(lines).unwrap_or(u16::MAX);
@@ -34,21 +53,22 @@ pub(super) fn draw(model: &Model, theme: Theme, frame: &mut Frame<'_>) {
     });
     let rest = [
         Constraint::Fill(1),
-        Constraint::Length(1),
+        Constraint::Length(u16::try_from(remark_lines).unwrap_or(1)),
         Constraint::Length(1),
     ];
     let lines = [lines.as_slice(), rest.as_slice()].concat();
     let areas = Layout::vertical(lines).split(frame.area());
-    let [head, warned, _, upper, _, lower, _, remark, keys] = areas.as_ref() else {
+    let [head, warned, _, upper, _, lower, _, told, keys] = areas.as_ref() else {
         return;
     };
     frame.render_widget(title(model, status, theme, head.width), *head);
-    let told = status.site.warnings.iter().take(warnings);
-    let told: Vec<_> = told.map(|text| warning(text, theme)).collect();
-    frame.render_widget(Text::from(told), *warned);
+    let lines = status.site.warnings.iter().take(warnings);
+    let lines: Vec<_> = lines.map(|text| warning(text, theme)).collect();
+    frame.render_widget(Text::from(lines), *warned);
     draw_paths(model, status, theme, frame, *upper);
     connections::draw(model, theme, frame, *lower);
-    frame.render_widget(remark_line(&model.remark, theme), *remark);
+    let remark = Paragraph::new(remark).style(theme.of(tone));
+    frame.render_widget(remark.wrap(Wrap { trim: true }), *told);
     frame.render_widget(key_line(theme, keys.width), *keys);
 }
 
@@ -63,11 +83,7 @@ fn title(model: &Model, status: &Status, theme: Theme, width: u16) -> Line<'stat
     let (sent, received) = model.totals();
     let mut spans = vec![
         Span::styled(site.name.clone(), theme.of(Tone::Strong)),
-        Span::raw(format!(
-            "  sent {}  received {}",
-            bits(sent),
-            bits(received)
-        )),
+        Span::raw(format!("  {} out  {} in", bits(sent), bits(received))),
     ];
     if width >= 100 {
         let addresses = [&site.address, &site.address6];
@@ -121,7 +137,12 @@ fn draw_paths(model: &Model, status: &Status, theme: Theme, frame: &mut Frame<'_
         .header(Row::new(headings.collect::<Vec<_>>()))
         .column_spacing(2)
         .row_highlight_style(theme.selected());
-    let mut state = TableState::default().with_selected(model.selected);
+    let visible = usize::from(area.height).saturating_sub(1);
+    let furthest = paths(status).count().saturating_sub(visible);
+    let offset = model.selected.saturating_sub(visible / 2).min(furthest);
+    let mut state = TableState::new()
+        .with_offset(offset)
+        .with_selected(model.selected);
     frame.render_stateful_widget(table, area, &mut state);
 }
 
@@ -173,14 +194,21 @@ fn share(share: Option<f64>, width: usize) -> String {
     format!("{:bars$} {:>3.0} %", bar(share, bars), share * 100.0)
 }
 
-fn remark_line(remark: &Remark, theme: Theme) -> Line<'static> {
-    let (text, tone) = match remark {
-        Remark::Nothing => (String::new(), Tone::Plain),
+/// What was said last; else why the selected path is not up, or not used.
+fn remark(model: &Model, status: &Status) -> Words {
+    match &model.remark {
+        Remark::Nothing => match paths(status).nth(model.selected) {
+            Some((peer, path)) if why(path).is_some() => {
+                let why = why(path).cloned().unwrap_or_default();
+                let text = format!("path {} to {}: {why}", path.path, peer.site);
+                (text, tone(path.state))
+            }
+            Some(_) | None => (String::new(), Tone::Plain),
+        },
         Remark::Silence(why) => (format!("what is shown is old: {why}"), Tone::Bad),
         Remark::Refused(why) => (why.clone(), Tone::Bad),
         Remark::Question(question, _) => (question.clone(), Tone::Warn),
-    };
-    Line::styled(text, theme.of(tone))
+    }
 }
 
 fn key_line(theme: Theme, width: u16) -> Line<'static> {

@@ -1,6 +1,6 @@
 //! What `top` knows and decides. Pure: news and keys go in, [`draw`](super::draw) reads it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use pathweaved::control::{AdminState, PathState, PathStatus, PeerStatus, Status};
@@ -73,6 +73,8 @@ pub(super) struct Model {
     pub(super) status: Option<Status>,
     pub(super) connections: Option<Seen>,
     pub(super) rates: Rates,
+    /// Paths that shall go down, until a look shows that they are no longer up.
+    falling: BTreeSet<(String, u8)>,
     histories: BTreeMap<(String, u8), History>,
     /// In the order of the status.
     pub(super) selected: usize,
@@ -90,7 +92,10 @@ impl Model {
                 self.handle_status(look.status, now);
             }
             News::Silence(why) => self.remark = Remark::Silence(why),
-            News::Refused(why) => self.remark = Remark::Refused(why),
+            News::Refused(why) => {
+                self.falling.clear();
+                self.remark = Remark::Refused(why);
+            }
         }
     }
 
@@ -100,6 +105,9 @@ impl Model {
             let key = (peer.site.clone(), path.path);
             let mut history = before.remove(&key).unwrap_or_default();
             history.handle_look(path, now);
+            if path.state != PathState::Up {
+                self.falling.remove(&key);
+            }
             self.histories.insert(key, history);
         }
         let last = self.histories.len().saturating_sub(1);
@@ -114,10 +122,16 @@ impl Model {
         let remark = std::mem::take(&mut self.remark);
         match (key, remark) {
             (Key::Quit, _) => return Next::Quit,
-            (Key::Yes, Remark::Question(_, wish)) => return Next::Ask(wish),
+            (Key::Yes, Remark::Question(_, wish)) => return self.ask(wish),
             // Any other key is a no.
             (_, Remark::Question(..)) => return Next::Stay,
-            (_, silence @ Remark::Silence(_)) => self.remark = silence,
+            (_, silence @ Remark::Silence(_)) => {
+                self.remark = silence;
+                // It would be carried out when nobody thinks of it any more.
+                if matches!(key, Key::TakeDown | Key::BringUp) {
+                    return Next::Stay;
+                }
+            }
             (_, Remark::Nothing | Remark::Refused(_)) => {}
         }
         match key {
@@ -149,16 +163,29 @@ impl Model {
             path: path.path,
             state,
         };
-        let up = |path: &&PathStatus| path.state == PathState::Up;
-        let is_last = up(&path) && peer.paths.iter().filter(up).count() == 1;
+        let is_up = |path: &&PathStatus| {
+            let key = (peer.site.clone(), path.path);
+            path.state == PathState::Up && !self.falling.contains(&key)
+        };
+        let is_last = is_up(&path) && peer.paths.iter().filter(is_up).count() == 1;
         if state == AdminState::Down && is_last {
             let question = format!(
-                "path {} is the last one up to {}: connections will stand still. Take it down? y/n",
+                "take path {} down? y/n: it is the last one up to {}, and connections will stand \
+                 still",
                 path.path, peer.site
             );
             self.remark = Remark::Question(question, wish);
             return Next::Stay;
         }
+        self.ask(wish)
+    }
+
+    fn ask(&mut self, wish: Wish) -> Next {
+        let key = (wish.peer.clone(), wish.path);
+        match wish.state {
+            AdminState::Down => self.falling.insert(key),
+            AdminState::Up => self.falling.remove(&key),
+        };
         Next::Ask(wish)
     }
 

@@ -7,12 +7,15 @@ use crate::style::{Style, Tone};
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Theme {
     color: bool,
+    /// The terminal knows signs that are not ASCII.
+    pub(super) utf8: bool,
 }
 
 impl Theme {
-    pub(super) fn new(style: Style) -> Self {
+    pub(super) fn new(style: Style, utf8: bool) -> Self {
         Self {
             color: style.is_colored(),
+            utf8,
         }
     }
 

@@ -52,8 +52,12 @@ fn twenty_seconds() -> Model {
 }
 
 fn screen(model: &Model, width: u16) -> String {
+    screen_of(model, width, true)
+}
+
+fn screen_of(model: &Model, width: u16, utf8: bool) -> String {
     let mut terminal = Terminal::new(TestBackend::new(width, 16)).unwrap();
-    let theme = Theme::new(Style::plain());
+    let theme = Theme::new(Style::plain(), utf8);
     terminal.draw(|frame| draw(model, theme, frame)).unwrap();
     terminal.backend().to_string()
 }
@@ -103,6 +107,49 @@ fn the_last_path_is_taken_down_only_after_a_yes() {
         assert_eq!(matches!(next, Next::Ask(_)), expected, "{answer:?}");
         assert_eq!((&model.remark, model.selected), (&Remark::Nothing, 0));
     }
+}
+
+#[test]
+fn a_wish_counts_before_a_look_shows_it() {
+    let mut status = a_status();
+    for path in &mut status.peers[0].paths {
+        path.state = PathState::Up;
+    }
+    status.peers[0].paths.truncate(2);
+    let mut model = Model::default();
+    model.handle_news(looked(status.clone(), start()));
+    assert!(matches!(model.handle_key(Key::TakeDown), Next::Ask(_)));
+    model.handle_key(Key::Following);
+    // A look that began before the wish.
+    model.handle_news(looked(status, start()));
+    assert_eq!(model.handle_key(Key::TakeDown), Next::Stay);
+    assert!(matches!(model.remark, Remark::Question(..)));
+}
+
+#[test]
+fn a_question_and_a_silent_daemon_read_well_on_narrow_terminals() {
+    let mut status = a_status();
+    status.peers[0].paths.truncate(2);
+    let mut asked = Model::default();
+    asked.handle_news(looked(status, start()));
+    asked.handle_key(Key::TakeDown);
+    let mut silent = twenty_seconds();
+    silent.handle_news(News::Silence(
+        "no daemon answers on /run/pathweave/pathweave.sock: is pathweaved running?".to_owned(),
+    ));
+    assert_eq!(
+        silent.handle_key(Key::TakeDown),
+        Next::Stay,
+        "it would be late"
+    );
+    let screens = [&asked, &silent].map(|model| screen(model, 40) + "\n" + &screen(model, 80));
+    insta::assert_snapshot!(screens.join("\n"));
+}
+
+#[test]
+fn a_terminal_of_lang_c_gets_signs_that_it_has() {
+    let text = screen_of(&twenty_seconds(), 120, false);
+    assert!(text.is_ascii(), "{text}");
 }
 
 #[test]
