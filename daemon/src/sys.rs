@@ -12,9 +12,18 @@ use nix::libc;
 /// processor from a thread that is in the middle of one. An ACK then waits for the end of a batch
 /// instead of tearing it: 12 % more small packets per second, no longer round trip.
 pub fn schedule_in_batches() -> io::Result<()> {
-    let parameters = libc::sched_param { sched_priority: 0 };
-    // SAFETY: the pointer is to a live `sched_param`, which the kernel only reads.
-    let result = unsafe { libc::sched_setscheduler(0, libc::SCHED_BATCH, &raw const parameters) };
+    // The kernel's `sched_param` is this one number; musl's has more, and its function does not ask
+    // the kernel.
+    let priority: libc::c_int = 0;
+    // SAFETY: the pointer is to a live `c_int`, which the kernel only reads.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_sched_setscheduler,
+            0,
+            libc::SCHED_BATCH,
+            &raw const priority,
+        )
+    };
     Errno::result(result).map(|_| ()).map_err(io::Error::from)
 }
 
