@@ -58,7 +58,21 @@ pub(crate) struct Seen {
 pub(crate) struct Known {
     #[serde(flatten)]
     pub(crate) connection: Connection,
-    pub(crate) program: Option<Program>,
+    program: Option<Program>,
+}
+
+/// Shown of what is not known.
+const UNKNOWN: &str = "-";
+
+impl Known {
+    /// `rsync (815)`
+    pub(crate) fn program_name(&self) -> String {
+        let program = self.program.as_ref();
+        program.map_or_else(
+            || UNKNOWN.to_owned(),
+            |program| format!("{} ({})", program.name, program.pid),
+        )
+    }
 }
 
 pub(crate) fn flows(

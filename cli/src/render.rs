@@ -251,7 +251,7 @@ pub(crate) fn tone(state: PathState) -> Tone {
     }
 }
 
-fn join(addresses: [&Option<String>; 2]) -> String {
+pub(crate) fn join(addresses: [&Option<String>; 2]) -> String {
     let known: Vec<&str> = addresses
         .into_iter()
         .flatten()

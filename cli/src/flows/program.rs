@@ -11,8 +11,8 @@ const PROTOCOL: &str = "system.sockprotoname";
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Program {
-    pub(crate) pid: u32,
-    pub(crate) name: String,
+    pub(super) pid: u32,
+    pub(super) name: String,
     /// Its socket is one of MPTCP, whatever became of the connection; `None`: not told.
     #[serde(skip)]
     pub(super) asked_for_mptcp: Option<bool>,

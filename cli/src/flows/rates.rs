@@ -41,8 +41,14 @@ impl Rates {
         self.rates = self.bytes.iter().filter_map(rate).collect();
     }
 
+    /// Of several flows together; `None` when none of them was seen twice.
+    pub(crate) fn of_all(&self, flows: &[Flow]) -> Option<f64> {
+        let rates = flows.iter().filter_map(|flow| self.of(flow));
+        rates.reduce(|sum, rate| sum + rate)
+    }
+
     /// In bit/s, both ways together; `None` when it was seen once only.
-    pub(crate) fn of(&self, flow: &Flow) -> Option<f64> {
+    pub(super) fn of(&self, flow: &Flow) -> Option<f64> {
         self.rates.get(&ends(flow)).copied()
     }
 }

@@ -8,7 +8,7 @@ use crate::style::{Style, Tone};
 use crate::terminal::{bar, sentence, wrap};
 
 use super::rates::Rates;
-use super::{Known, Seen};
+use super::{Known, Seen, UNKNOWN};
 
 const COLUMNS: [Column; 9] = [
     ("path", Side::Right),
@@ -26,8 +26,6 @@ const DISPENSABLE: [usize; 5] = [4, 2, 5, 3, 1];
 const BAR: usize = 8;
 const WIDEST_BAR: usize = 40;
 const BAR_OF_A_PIPE: usize = 20;
-/// Shown of what is not known.
-const UNKNOWN: &str = "-";
 
 pub(super) fn flows(seen: &Seen, rates: &Rates, style: Style) -> String {
     if seen.connections.is_empty() {
@@ -47,12 +45,8 @@ fn connection(known: &Known, rates: &Rates, style: Style) -> String {
         Some(false) => format!("{} ← {}", one.local, one.remote),
         Some(true) | None => format!("{} → {}", one.local, one.remote),
     };
-    let program = known.program.as_ref().map_or_else(
-        || UNKNOWN.to_owned(),
-        |program| format!("{} ({})", program.name, program.pid),
-    );
-    let now: Vec<f64> = one.flows.iter().filter_map(|flow| rates.of(flow)).collect();
-    let rate = (!now.is_empty()).then(|| bits(now.iter().sum()));
+    let program = known.program_name();
+    let rate = rates.of_all(&one.flows).map(bits);
     let (kind, tone) = match one.kind {
         Kind::Multipath => ("multipath", Tone::Good),
         Kind::Plain => ("plain TCP", Tone::Warn),

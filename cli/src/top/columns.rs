@@ -92,7 +92,7 @@ impl Column {
         match self {
             Self::Losses => Some((11, super::history::LONGEST)),
             Self::Share => Some((11, 25)),
-            Self::Why => Some((20, 60)),
+            Self::Why => Some((20, usize::MAX)),
             Self::Peer
             | Self::Number
             | Self::State
@@ -138,11 +138,7 @@ pub(super) fn fit(width: usize, natural: impl Fn(Column) -> usize) -> Vec<(Colum
         let Some((least, most)) = column.stretches() else {
             continue;
         };
-        let wanted = if *column == Column::Why {
-            natural(Column::Why).max(least)
-        } else {
-            most
-        };
+        let wanted = natural(*column).min(most);
         let more = wanted.saturating_sub(least).min(room);
         *width += more;
         room -= more;

@@ -72,18 +72,14 @@ pub(super) fn draw(model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rec
 }
 
 fn words(rate: f64, known: &Known) -> [String; 3] {
-    let program = known.program.as_ref();
-    let program = program.map_or("-".to_owned(), |one| format!("{} ({})", one.name, one.pid));
-    [program, known.connection.peer.clone(), bits(rate)]
+    let peer = known.connection.peer.clone();
+    [known.program_name(), peer, bits(rate)]
 }
 
 /// Over all paths, in bit/s.
 fn rate(model: &Model, connection: &Connection) -> f64 {
-    let rates = connection
-        .flows
-        .iter()
-        .filter_map(|flow| model.rates.of(flow));
-    rates.sum()
+    let rate = model.rates.of_all(&connection.flows);
+    rate.unwrap_or(0.0)
 }
 
 /// `62/38 %`

@@ -8,11 +8,12 @@ use ratatui::widgets::{Cell, Paragraph, Row, Table, TableState, Wrap};
 
 use super::columns::{Column, fit};
 use super::connections;
+use super::history::worse_loss;
 use super::model::{Model, Remark, paths};
 use super::theme::Theme;
 use crate::ascii;
 use crate::render::units::{bits, millis, percent};
-use crate::render::{LOSSY, tone, why, word};
+use crate::render::{LOSSY, join, tone, why, word};
 use crate::style::Tone;
 use crate::terminal::bar;
 
@@ -86,10 +87,9 @@ fn title(model: &Model, status: &Status, theme: Theme, width: u16) -> Line<'stat
         Span::raw(format!("  {} out  {} in", bits(sent), bits(received))),
     ];
     if width >= 100 {
-        let addresses = [&site.address, &site.address6];
-        let addresses: Vec<_> = addresses.into_iter().flatten().cloned().collect();
+        let addresses = join([&site.address, &site.address6]);
         spans.push(Span::styled(
-            format!("  id {}  {}", site.id, addresses.join("  ")),
+            format!("  id {}  {addresses}", site.id),
             theme.of(Tone::Muted),
         ));
     }
@@ -109,7 +109,11 @@ fn draw_paths(model: &Model, status: &Status, theme: Theme, frame: &mut Frame<'_
     let columns = fit(usize::from(area.width), |column| {
         // These are as wide as there is room.
         let stretches = matches!(column, Column::Losses | Column::Share);
-        if stretches { 1 } else { widest(column) }
+        if stretches {
+            usize::MAX
+        } else {
+            widest(column)
+        }
     });
     let cell = |(words, tone): Words, column: Column, width: usize| {
         let words = if column.is_number() {
@@ -168,8 +172,7 @@ fn text(
         Column::Received => rate(|(_, received)| received),
         Column::RoundTrip => plain(millis(path.rtt_ms)),
         Column::Loss => {
-            let worse = [path.loss_rx, path.loss_tx].into_iter().flatten();
-            let worse = worse.reduce(f64::max);
+            let worse = worse_loss(path);
             let lossy = worse.is_some_and(|loss| loss >= LOSSY);
             let tone = if lossy { Tone::Warn } else { Tone::Plain };
             (percent(worse), tone)

@@ -5,6 +5,8 @@ use std::time::Instant;
 
 use pathweaved::control::{PathState, PathStatus};
 
+use crate::render::LOSSY;
+
 /// As many looks as the widest column shows.
 pub(super) const LONGEST: usize = 60;
 
@@ -62,19 +64,21 @@ fn rate(before: u64, now: u64, elapsed: f64) -> Option<f64> {
     (elapsed > 0.0).then(|| bytes as f64 * 8.0 / elapsed)
 }
 
+/// Of both directions: a transfer may go either way.
+pub(super) fn worse_loss(path: &PathStatus) -> Option<f64> {
+    let ways = [path.loss_rx, path.loss_tx];
+    ways.into_iter().flatten().reduce(f64::max)
+}
+
 impl Loss {
     fn of(path: &PathStatus) -> Self {
         if path.state != PathState::Up {
             return Self::All;
         }
-        let worse = [path.loss_rx, path.loss_tx]
-            .into_iter()
-            .flatten()
-            .reduce(f64::max);
-        match worse {
+        match worse_loss(path) {
             None => Self::Unknown,
             Some(loss) if loss <= 0.0 => Self::None,
-            Some(loss) if loss < 0.005 => Self::Little,
+            Some(loss) if loss < LOSSY => Self::Little,
             Some(loss) if loss < 0.02 => Self::Some,
             Some(loss) if loss < 0.5 => Self::Much,
             Some(_) => Self::All,
