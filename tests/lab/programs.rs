@@ -9,13 +9,19 @@ use nix::unistd::Pid;
 
 use crate::namespace::Namespace;
 
-/// The program is installed; otherwise prints which package holds it.
-pub fn have(program: &str, package: &str) -> bool {
+/// Where a program is: in PATH, or in a folder that an ordinary user's may lack.
+pub fn find(program: &str) -> Option<PathBuf> {
     let folders = ["/usr/bin", "/usr/sbin", "/bin", "/sbin", "/usr/local/bin"];
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&path)
+    std::env::split_paths(&path)
         .chain(folders.map(PathBuf::from))
-        .any(|folder| folder.join(program).exists());
+        .map(|folder| folder.join(program))
+        .find(|place| place.exists())
+}
+
+/// The program is installed; otherwise prints which package holds it.
+pub fn have(program: &str, package: &str) -> bool {
+    let found = find(program).is_some();
     if !found {
         skipped(&format!(
             "{program} is not installed (apt install {package})"

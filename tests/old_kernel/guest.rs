@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use lab::daemon::binary;
+use lab::programs;
 
 const INIT: &str = include_str!("init");
 /// Names of busybox in the guest.
@@ -146,11 +147,7 @@ fn the_only(folder: &Path, prefix: &str) -> anyhow::Result<PathBuf> {
 }
 
 fn program(name: &str) -> anyhow::Result<PathBuf> {
-    let folders = ["/usr/bin", "/usr/sbin", "/bin", "/sbin"];
-    let mut paths = folders.iter().map(|folder| Path::new(folder).join(name));
-    paths
-        .find(|path| path.exists())
-        .with_context(|| format!("{name} is not installed"))
+    programs::find(name).with_context(|| format!("{name} is not installed"))
 }
 
 fn run<'a>(
