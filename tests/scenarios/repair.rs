@@ -85,7 +85,7 @@ fn whatever_is_deleted_under_a_transfer_is_put_back_and_counted() {
             here.home.namespace.shell(deed);
             let time = time_to(here, &before);
             println!("{deed}: put right after {time:?}");
-            let most = Duration::from_secs(4);
+            let most = Duration::from_secs(2);
             assert!(
                 time.is_some_and(|time| time < most),
                 "{deed}: {:#?}",
