@@ -2,7 +2,7 @@
 //! connection begins, and never again. A pure machine, time is an argument.
 //!
 //! Of one connection and a path that is not live:
-//! - its subflow there is destroyed as soon as another one is alive: what lies on it is then sent
+//! - its subflow there is abandoned as soon as another one is alive: what lies on it is then sent
 //!   again at once, and its slow awakening does not stall the connection later;
 //! - else it is left alone, *marked*: the last subflow is what lets a connection survive.
 //!
@@ -31,7 +31,9 @@ const RENEW: Duration = Duration::from_secs(1);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     Create(Join),
-    /// This very socket.
+    /// The path is dead: the other subflows shall carry what lies on this one, before all else.
+    Abandon(Subflow),
+    /// This very socket; the peer is told.
     Destroy(Subflow),
 }
 
@@ -178,7 +180,7 @@ impl Healing {
             .filter(|(path, _)| !paths.live.contains(path))
         {
             self.counts.destroyed += 1;
-            actions.push(Action::Destroy(**subflow));
+            actions.push(Action::Abandon(**subflow));
         }
     }
 

@@ -109,7 +109,7 @@ impl Machine {
             .for_each(|subflow| subflow.established = true);
         for action in &actions {
             match *action {
-                Action::Destroy(subflow) => {
+                Action::Abandon(subflow) | Action::Destroy(subflow) => {
                     self.subflows
                         .retain(|other| other.source_port != subflow.source_port);
                     let left = self

@@ -18,6 +18,7 @@ use super::{Host, HostError};
 const GROUP: &str = "mptcp_pm_events";
 const SET_FLAGS: u8 = 7;
 const SUBFLOW_CREATE: u8 = 10;
+const SUBFLOW_DESTROY: u8 = 11;
 
 const ATTR_TOKEN: u16 = 4;
 const ATTR_ADDR_REMOTE: u16 = 6;
@@ -75,39 +76,51 @@ impl Host {
     pub fn join(&self, join: &Join) -> io::Result<()> {
         let mut ours = address_attributes(join.source);
         ours.push(DefaultNla::new(ADDR_ID, vec![join.id]));
-        let mut theirs = address_attributes(join.destination);
-        // In the machine's own order, though announcements have it big-endian.
-        theirs.push(DefaultNla::new(ADDR_PORT, join.port.to_ne_bytes().to_vec()));
-        let attributes = vec![
-            DefaultNla::new(ATTR_TOKEN, join.token.to_ne_bytes().to_vec()),
-            nest(ATTR_ADDR, &ours),
-            nest(ATTR_ADDR_REMOTE, &theirs),
-        ];
-        self.netlink
-            .pm(SUBFLOW_CREATE, attributes, NLM_F_ACK)
-            .map(|_| ())
+        let theirs = end(join.destination, join.port);
+        self.tell(SUBFLOW_CREATE, join.token, &ours, &theirs)
     }
-}
 
-impl Host {
+    /// Closes a subflow whose path is dead: what lies on it is queued at the others at once. After
+    /// `SOCK_DESTROY` a worker of the kernel would see to that: what is written and acknowledged
+    /// until it runs is queued before the missing data, half a second of it.
+    pub fn close_subflow(&self, subflow: &Subflow) -> io::Result<()> {
+        let ours = end(subflow.source, subflow.source_port);
+        let theirs = end(subflow.destination, subflow.destination_port);
+        self.tell(SUBFLOW_DESTROY, subflow.token, &ours, &theirs)
+    }
+
     /// Asks both ends to use a subflow only when no other one can be used; or again like the
     /// others.
     pub fn set_backup(&self, subflow: &Subflow, backup: bool) -> io::Result<()> {
         let flags = if backup { FLAG_BACKUP } else { 0 };
         let mut ours = address_attributes(subflow.source);
         ours.push(DefaultNla::new(ADDR_FLAGS, flags.to_ne_bytes().to_vec()));
-        let mut theirs = address_attributes(subflow.destination);
-        let port = subflow.destination_port.to_ne_bytes().to_vec();
-        theirs.push(DefaultNla::new(ADDR_PORT, port));
-        let attributes = vec![
-            DefaultNla::new(ATTR_TOKEN, subflow.token.to_ne_bytes().to_vec()),
-            nest(ATTR_ADDR, &ours),
-            nest(ATTR_ADDR_REMOTE, &theirs),
-        ];
-        self.netlink
-            .pm(SET_FLAGS, attributes, NLM_F_ACK)
-            .map(|_| ())
+        let theirs = end(subflow.destination, subflow.destination_port);
+        self.tell(SET_FLAGS, subflow.token, &ours, &theirs)
     }
+
+    /// A command about one connection.
+    fn tell(
+        &self,
+        command: u8,
+        token: u32,
+        ours: &[DefaultNla],
+        theirs: &[DefaultNla],
+    ) -> io::Result<()> {
+        let attributes = vec![
+            DefaultNla::new(ATTR_TOKEN, token.to_ne_bytes().to_vec()),
+            nest(ATTR_ADDR, ours),
+            nest(ATTR_ADDR_REMOTE, theirs),
+        ];
+        self.netlink.pm(command, attributes, NLM_F_ACK).map(|_| ())
+    }
+}
+
+/// In the machine's own order, though announcements have it big-endian.
+fn end(address: IpAddr, port: u16) -> Vec<DefaultNla> {
+    let mut attributes = address_attributes(address);
+    attributes.push(DefaultNla::new(ADDR_PORT, port.to_ne_bytes().to_vec()));
+    attributes
 }
 
 impl Netlink {

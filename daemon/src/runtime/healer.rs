@@ -18,6 +18,9 @@ use crate::plan::{PathAddresses, PathManager, Subflow};
 
 /// Subflows that are missing for a reason that nobody announced are found this soon.
 const WATCH: Duration = Duration::from_secs(5);
+/// The same while there are none: the kernel goes through the whole machine's sockets for us, and
+/// announces the next connection.
+const REST: Duration = Duration::from_secs(60);
 /// What came of the last actions is looked at this soon.
 const AFTERWARDS: Duration = Duration::from_millis(300);
 /// Announcements are gathered this long.
@@ -119,6 +122,7 @@ impl Healer {
     pub fn handle_event(&mut self, event: Event, host: &Host, paths: Paths<'_>, now: Instant) {
         if let Event::Established(first) = &event {
             self.since.insert(first.token, now);
+            self.due = self.due.min(now + WATCH);
         }
         match event {
             Event::Established(first) if first.opened_here => {
@@ -141,6 +145,9 @@ impl Healer {
                 return;
             }
         };
+        if subflows.is_empty() && self.events.is_some() {
+            self.due = now + REST;
+        }
         let open: BTreeSet<u32> = subflows.iter().map(|subflow| subflow.token).collect();
         self.since.retain(|token, _| open.contains(token));
         match self.manager {
@@ -176,7 +183,7 @@ impl Healer {
             .into_iter()
             .filter_map(|action| match action {
                 Action::Create(join) if join.id != 0 => Some(join.source),
-                Action::Create(_) | Action::Destroy(_) => None,
+                Action::Create(_) | Action::Abandon(_) | Action::Destroy(_) => None,
             })
             .collect();
         self.renew(&wanted, host, now);
@@ -208,7 +215,8 @@ impl Healer {
         let mut doomed = BTreeSet::new();
         for action in actions {
             match action {
-                Action::Destroy(subflow) => {
+                Action::Abandon(subflow) if self.closed(subflow, host) => {}
+                Action::Abandon(subflow) | Action::Destroy(subflow) => {
                     doomed.insert(key(subflow));
                 }
                 Action::Create(join) => {
@@ -225,6 +233,23 @@ impl Healer {
         match host.destroy_subflows(|subflow| doomed.contains(&key(subflow))) {
             Ok(count) => tracing::info!(count, "subflows destroyed: their path died, or hung"),
             Err(error) => tracing::error!(%error, "a subflow was not destroyed"),
+        }
+    }
+
+    /// Only the path manager of a connection may close its subflows.
+    fn closed(&self, subflow: &Subflow, host: &Host) -> bool {
+        match self.manager {
+            PathManager::Kernel => false,
+            PathManager::UserSpace => match host.close_subflow(subflow) {
+                Ok(()) => {
+                    tracing::info!(?subflow, "closed: its path died");
+                    true
+                }
+                Err(error) => {
+                    tracing::debug!(%error, ?subflow, "not closed, but destroyed");
+                    false
+                }
+            },
         }
     }
 }
