@@ -88,7 +88,7 @@ impl Host {
         Ok(Self {
             netlink,
             journal: Journal::open(state_dir)?,
-            nft: nft::Nft::default(),
+            nft: nft::Nft::open(),
             absent: BTreeSet::new(),
         })
     }

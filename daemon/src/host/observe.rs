@@ -45,7 +45,7 @@ pub(super) enum Loaded {
 }
 
 impl Host {
-    pub(super) fn observe(&self, desired: &KernelState) -> Result<Observed, HostError> {
+    pub(super) fn observe(&mut self, desired: &KernelState) -> Result<Observed, HostError> {
         let ours: Vec<_> = desired
             .ours
             .iter()

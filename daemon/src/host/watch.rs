@@ -6,11 +6,13 @@ use std::io;
 
 use netlink_sys::{AsyncSocket, AsyncSocketExt, SocketAddr, TokioSocket, protocols};
 
+use super::nft;
+
 /// RTNLGRP_LINK, IPV4_IFADDR, IPV4_ROUTE, IPV4_RULE, IPV6_IFADDR, IPV6_ROUTE, IPV6_RULE and
 /// IPV4_NETCONF, which tells of `rp_filter` (linux/rtnetlink.h).
 const ROUTE_GROUPS: [u32; 8] = [1, 5, 7, 8, 9, 11, 19, 24];
-/// NFNLGRP_NFTABLES (linux/netfilter/nfnetlink.h): `nft flush ruleset` takes our guard along.
-const FIREWALL_GROUPS: [u32; 1] = [7];
+/// `nft flush ruleset` takes our guard along.
+const FIREWALL_GROUPS: [u32; 1] = [nft::news::GROUP];
 
 /// A subscription to the kernel's announcements.
 pub struct Watch {

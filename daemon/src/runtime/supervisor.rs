@@ -114,6 +114,8 @@ pub struct Supervisor {
     stale: bool,
     /// What the kernel was last made to be.
     desired: KernelState,
+    /// How long that took, with a look at everything before it.
+    look_cost: Duration,
     repairs: Repairs,
     reserve: Reserve,
     trial: Option<OnTrial>,
@@ -163,6 +165,7 @@ impl Supervisor {
             site_paths: BTreeMap::new(),
             stale: true,
             desired: KernelState::default(),
+            look_cost: Duration::ZERO,
             repairs: Repairs::default(),
             reserve: Reserve::default(),
             trial: None,
@@ -261,6 +264,7 @@ impl Supervisor {
         let uses = self.site.uses();
         if self.stale || self.planned != uses || self.site_paths != self.site.site_paths() {
             self.reconcile(uses, now);
+            self.look_cost = clock::now().saturating_duration_since(now);
         }
         if self.healer.due() <= now {
             let paths = Healed {

@@ -242,10 +242,15 @@ fn the_guard_is_known_again_changed_by_somebody_and_gone() {
     let guard = desired(&view(""), &BTreeMap::new(), &BTreeMap::new())
         .guard
         .unwrap();
-    let mut nft = Nft::default();
+    let mut nft = space.run(Nft::open);
     space.run(|| {
         assert_eq!(nft.observe(), Loaded::Nothing);
         nft.load(&guard).unwrap();
+        assert_eq!(nft.observe(), Loaded::Whole(guard.clone()));
+        assert!(
+            !nft.news.as_ref().unwrap().forget(),
+            "nothing changed since"
+        );
         assert_eq!(nft.observe(), Loaded::Whole(guard.clone()));
         assert_eq!(
             Nft::default().observe(),

@@ -14,6 +14,9 @@ use super::super::clock;
 use super::super::story::say;
 use super::Supervisor;
 
+/// Looks take no more than one part in so many of the time.
+const LOOKS_SHARE: u32 = 20;
+
 impl Supervisor {
     /// Somebody changed something: follow the devices, mend what is ours.
     pub(super) fn look_at_kernel(&mut self) {
@@ -131,9 +134,10 @@ impl Supervisor {
         }
     }
 
-    /// Somebody changed something; more may come.
+    /// Somebody changed something; more may come. With hundreds of paths a look takes long, and
+    /// while their MTUs are searched, somebody always changes something.
     pub(super) fn look_soon(&mut self, now: Instant) {
-        let soon = now + self.repairs.settle(now);
+        let soon = now + self.repairs.settle(now).max(self.look_cost * LOOKS_SHARE);
         self.due.look_at_kernel = self.due.look_at_kernel.min(soon);
     }
 
