@@ -54,6 +54,8 @@ fn path_dies(wish: &str, path: usize) -> anyhow::Result<Vec<String>> {
         site.healing,
         site.warnings
     );
+    let doctor = here.home.cli(&["doctor"])?;
+    let said = String::from_utf8_lossy(&doctor.stdout).into_owned();
     let whole = seen.changes.iter().any(|(_, counts)| counts == &[1; 3]);
     let expected = [
         (whole, "never one subflow per path"),
@@ -64,6 +66,10 @@ fn path_dies(wish: &str, path: usize) -> anyhow::Result<Vec<String>> {
             "not one subflow per path after the repair",
         ),
         (lab.cleartext().is_empty(), "cleartext at an ISP"),
+        (
+            said.contains("is older than that of Linux 6.12"),
+            "the doctor does not say that the kernel is old",
+        ),
     ];
     let wrong = expected.iter().filter(|(fine, _)| !fine);
     Ok(wrong

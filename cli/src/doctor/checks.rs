@@ -18,7 +18,7 @@ use super::finding::Finding;
 pub(crate) type Check = fn(&Facts) -> Vec<Finding>;
 
 /// In the order in which findings of one severity are told.
-pub(crate) const ALL: [Check; 19] = [
+pub(crate) const ALL: [Check; 20] = [
     daemon::absent,
     daemon::elsewhere,
     machine::clock,
@@ -36,6 +36,7 @@ pub(crate) const ALL: [Check; 19] = [
     windows::small,
     sizes::swallowed,
     versions::skew,
+    machine::old_kernel,
     machine::bottleneck,
     offloads::missing,
 ];

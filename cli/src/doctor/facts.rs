@@ -44,6 +44,8 @@ pub(crate) struct Unit {
 /// Of the network namespace in which this command runs.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Kernel {
+    /// `6.12.48-amd64`
+    pub(crate) release: String,
     /// By their dotted names, as far as this kernel has them.
     pub(crate) sysctls: BTreeMap<String, String>,
     /// Packets that the reverse path filter has dropped.

@@ -42,6 +42,31 @@ pub(crate) fn clock(facts: &Facts) -> Vec<Finding> {
     vec![Finding::new(severity, "clock", reason, remedy).because("now", clock.now)]
 }
 
+/// A sysctl that came with Linux 6.12, as did the user-space path manager's full reach.
+const LINUX_6_12: &str = "net.mptcp.blackhole_timeout";
+
+pub(crate) fn old_kernel(facts: &Facts) -> Vec<Finding> {
+    let kernel = &facts.kernel;
+    let manager = facts.status().map(|status| &status.site.path_manager);
+    if manager.is_none_or(String::is_empty) || kernel.sysctls.contains_key(LINUX_6_12) {
+        return Vec::new();
+    }
+    let by_kernel = manager.is_some_and(|manager| manager == "kernel");
+    let costs = if by_kernel {
+        "its own path manager opens the subflows; it renews a missing one only with those of all \
+         peers on that path, and the first path's never"
+    } else {
+        "a connection that is opened during an outage may stay plain TCP"
+    };
+    let reason = format!(
+        "This kernel's MPTCP ({}) is older than that of Linux 6.12: {costs}.",
+        kernel.release
+    );
+    let remedy = "Start Linux 6.12 or a later one (Debian 12 has it in bookworm-backports).";
+    let found = Finding::new(Severity::Advice, "kernel", reason, remedy);
+    vec![found.because("path manager", manager.map_or("", String::as_str))]
+}
+
 pub(crate) fn bottleneck(facts: &Facts) -> Vec<Finding> {
     let machine = &facts.machine;
     let rate = machine.rate[0].max(machine.rate[1]);

@@ -6,10 +6,11 @@ use std::os::unix::fs::MetadataExt;
 
 use super::super::facts::Kernel;
 
-const SYSCTLS: [&str; 3] = [
+const SYSCTLS: [&str; 4] = [
     "net.ipv4.tcp_rmem",
     "net.ipv4.tcp_wmem",
     "net.ipv4.conf.all.rp_filter",
+    "net.mptcp.blackhole_timeout",
 ];
 /// RTF_UP and not RTF_REJECT (linux/route.h).
 const UP: u32 = 0x1;
@@ -31,7 +32,9 @@ pub(super) fn look(devices: &[String], unseen: &mut Vec<String>) -> Kernel {
                 .to_owned(),
         );
     }
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     Kernel {
+        release: release.trim().to_owned(),
         sysctls: names
             .filter_map(|name| Some((sysctl(&name)?, name)))
             .map(|(v, n)| (n, v))
