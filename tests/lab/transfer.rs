@@ -4,8 +4,8 @@
 use std::hash::Hasher;
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use nix::sys::socket::{setsockopt, sockopt};
@@ -21,6 +21,8 @@ const IPPROTO_MPTCP: i32 = 262;
 /// A bucket of the timeline.
 pub const BUCKET: Duration = Duration::from_millis(100);
 const CHUNK: usize = 64 << 10;
+/// A receiver that waits longer than this tells it.
+const LONG: Duration = Duration::from_millis(10);
 /// What may be on its way, and in buffers: with less to come, the sender begins to close.
 const TAIL: u64 = 8 << 20;
 /// A transfer that stands still this long has failed.
@@ -75,8 +77,32 @@ pub struct Outcome {
     pub duration: Duration,
     /// Bytes received in each [`BUCKET`].
     pub timeline: Vec<u64>,
+    /// The receiver's waits for data that were long.
+    pub gaps: Vec<Gap>,
     /// The opener's subflows, as the kernel last told them.
     pub subflows: Vec<Subflow>,
+}
+
+/// Nothing came.
+#[derive(Clone, Copy, Debug)]
+pub struct Gap {
+    /// Its end, since the start.
+    pub until: Duration,
+    pub length: Duration,
+}
+
+/// What the receiver tells while it receives.
+#[derive(Debug)]
+struct Received {
+    since: Instant,
+    bytes: AtomicU64,
+    gaps: Mutex<Vec<Gap>>,
+}
+
+impl Received {
+    fn gaps(&self) -> std::sync::MutexGuard<'_, Vec<Gap>> {
+        self.gaps.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Outcome {
@@ -115,7 +141,11 @@ pub fn run(
     acceptor: &Site,
     mut during: impl FnMut(&Progress),
 ) -> io::Result<Outcome> {
-    let received = Arc::new(AtomicU64::new(0));
+    let received = Arc::new(Received {
+        since: Instant::now(),
+        bytes: AtomicU64::new(0),
+        gaps: Mutex::default(),
+    });
     let to = SocketAddr::new(acceptor.address(transfer.family), transfer.port);
     let from = SocketAddr::new(opener.address(transfer.family), 0);
     let (listening, ready) = std::sync::mpsc::sync_channel(1);
@@ -126,7 +156,7 @@ pub fn run(
     ready
         .recv()
         .map_err(|_| io::Error::other("the listener failed"))?;
-    let start = Instant::now();
+    let start = received.since;
     let (plan, count) = (transfer.clone(), received.clone());
     let opening = opener
         .namespace()
@@ -136,7 +166,7 @@ pub fn run(
     let (mut moved, mut finished) = (start, start);
     while !(opening.is_finished() && accepting.is_finished()) {
         std::thread::sleep(BUCKET.saturating_sub(lag(start, timeline.len())));
-        let bytes = received.load(Relaxed);
+        let bytes = received.bytes.load(Relaxed);
         timeline.push(bytes - before);
         if bytes > before {
             moved = Instant::now();
@@ -171,10 +201,11 @@ pub fn run(
         return Err(io::Error::other(format!("opener and acceptor: {told:?}")));
     };
     Ok(Outcome {
-        intact: one == other && received.load(Relaxed) == transfer.bytes,
+        intact: one == other && received.bytes.load(Relaxed) == transfer.bytes,
         mptcp: one_mptcp && other_mptcp,
         duration: (finished - start).max(BUCKET),
         timeline,
+        gaps: std::mem::take(&mut received.gaps()),
         subflows: last,
     })
 }
@@ -205,7 +236,7 @@ fn socket(transfer: &Transfer, address: SocketAddr) -> io::Result<Socket> {
 fn accept(
     transfer: &Transfer,
     address: SocketAddr,
-    count: &AtomicU64,
+    received: &Received,
     ready: &std::sync::mpsc::SyncSender<()>,
 ) -> End {
     let ip = match transfer.family {
@@ -225,10 +256,10 @@ fn accept(
     ready.send(()).map_err(io::Error::other)?;
     let (stream, _) = listener.accept()?;
     stream.set_read_timeout(Some(PATIENCE))?;
-    exchange(&stream, transfer, !transfer.opener_sends, count)
+    exchange(&stream, transfer, !transfer.opener_sends, received)
 }
 
-fn open(transfer: &Transfer, from: SocketAddr, to: SocketAddr, count: &AtomicU64) -> End {
+fn open(transfer: &Transfer, from: SocketAddr, to: SocketAddr, received: &Received) -> End {
     let [from, to] = [from, to].map(|address| match address.ip() {
         IpAddr::V4(v4) if transfer.mapped => {
             SocketAddr::new(v4.to_ipv6_mapped().into(), address.port())
@@ -241,14 +272,14 @@ fn open(transfer: &Transfer, from: SocketAddr, to: SocketAddr, count: &AtomicU64
     }
     stream.connect(&to.into())?;
     // Joins start when the opener is fully established: after data in either direction.
-    exchange(&stream, transfer, transfer.opener_sends, count)
+    exchange(&stream, transfer, transfer.opener_sends, received)
 }
 
-fn exchange(stream: &Socket, transfer: &Transfer, sends: bool, count: &AtomicU64) -> End {
+fn exchange(stream: &Socket, transfer: &Transfer, sends: bool, received: &Received) -> End {
     if sends {
         send(stream, transfer)
     } else {
-        receive(stream, count)
+        receive(stream, received)
     }
 }
 
@@ -271,16 +302,23 @@ fn send(mut stream: &Socket, transfer: &Transfer) -> End {
     Ok((hash.finish(), mptcp))
 }
 
-fn receive(mut stream: &Socket, count: &AtomicU64) -> End {
+fn receive(mut stream: &Socket, received: &Received) -> End {
     let mut hash = std::hash::DefaultHasher::new();
     let mut chunk = vec![0; 4 * CHUNK];
+    let mut before: Option<Duration> = None;
     loop {
         let length = stream.read(&mut chunk)?;
         if length == 0 {
             break;
         }
         hash.write(&chunk[..length]);
-        count.fetch_add(length as u64, Relaxed);
+        received.bytes.fetch_add(length as u64, Relaxed);
+        let now = received.since.elapsed();
+        let length = now - before.unwrap_or(now);
+        if length > LONG {
+            received.gaps().push(Gap { until: now, length });
+        }
+        before = Some(now);
     }
     Ok((hash.finish(), sys::is_mptcp(stream)))
 }

@@ -15,6 +15,9 @@ use lab::programs::lab_can_run;
 use lab::transfer::{self, Outcome, Progress, Transfer};
 use lab::{Isp, Lab, Site};
 
+/// How often a transfer may be poor.
+const ATTEMPTS: usize = 6;
+
 fn equal() -> Vec<Isp> {
     vec![Isp::new(50, 20); 3]
 }
@@ -151,13 +154,14 @@ fn share(isps: &[Isp], family: Family, least: f64, megabytes: u64) {
                 ..Transfer::of(megabytes)
             };
             let (opener, acceptor) = (&lab.sites[opener], &lab.sites[acceptor]);
-            // MPTCP stalls for a second just after the start of one transfer in some fifty: a
-            // poor one is told, and done once more.
-            let enough = [(), ()].into_iter().any(|()| {
+            // MPTCP stalls for a second just after the start of one transfer in some fifty, and a
+            // machine that has other work is slow for a minute: a poor one is told, and done
+            // again.
+            let enough = (0..ATTEMPTS).any(|_| {
                 let outcome = run(&transfer, opener, acceptor);
                 carried(&outcome, opener, acceptor, family, sum) >= least
             });
-            assert!(enough, "under {least} of {sum:.1} Mbit/s, twice");
+            assert!(enough, "under {least} of {sum:.1} Mbit/s, {ATTEMPTS} times");
         }
     }
     assert_eq!(lab.cleartext(), Vec::<String>::new(), "cleartext at an ISP");

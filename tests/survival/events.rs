@@ -4,7 +4,7 @@
 use std::io;
 use std::time::Duration;
 
-use lab::outage::{self, Outage, Seen, longest_stall, tenths};
+use lab::outage::{self, Outage, Seen, tenths};
 use lab::transfer::{self, Transfer};
 use lab::{Isp, Lab};
 
@@ -57,8 +57,9 @@ pub fn restart() -> io::Result<Seen> {
     seen
 }
 
-/// Of three sites, one loses its first path: the longest stall of a connection to the other.
-pub fn neighbour() -> io::Result<Duration> {
+/// Of three sites, one loses its first path: the longest wait for data of a connection to the
+/// other, in the two seconds before and in those until all is as before.
+pub fn neighbour() -> io::Result<[Duration; 2]> {
     let mut lab = Lab::three_sites(&[Isp::new(30, 10), Isp::new(20, 40)])?;
     lab.start()?;
     let [nara, tainan, oslo] = lab.sites.as_slice() else {
@@ -83,6 +84,11 @@ pub fn neighbour() -> io::Result<Duration> {
             .join()
             .map_err(|_| io::Error::other("a transfer died"))?;
         other?;
-        Ok(longest_stall(seen.timeline.get(28..).unwrap_or_default()))
+        let longest = |from: u64, to: u64| {
+            let range = Duration::from_millis(from * 100)..Duration::from_millis(to * 100);
+            let there = seen.gaps.iter().filter(|gap| range.contains(&gap.until));
+            there.map(|gap| gap.length).max().unwrap_or_default()
+        };
+        Ok([longest(10, 30), longest(30, 80)])
     })
 }

@@ -190,13 +190,17 @@ fn second_links(arguments: &Arguments) -> anyhow::Result<()> {
 }
 
 fn neighbours(arguments: &Arguments) -> anyhow::Result<()> {
-    let mut stalls = repeat(arguments.repeat.div_ceil(4), events::neighbour)?;
-    stalls.sort();
-    println!(
-        "\nOf three sites one loses a path: the longest stall of the other's connection, median {:?}, worst {:?} (in steps of 100 ms).",
-        stalls[stalls.len() / 2],
-        stalls[stalls.len() - 1]
-    );
+    let seen = repeat(arguments.repeat.div_ceil(4), events::neighbour)?;
+    println!("\nOf three sites one loses a path; the other's connection waited for data, at most:");
+    for (when, which) in [("before that", 0), ("since then", 1)] {
+        let mut waits: Vec<_> = seen.iter().map(|waits| waits[which].as_millis()).collect();
+        waits.sort_unstable();
+        let (median, worst) = (waits[waits.len() / 2], waits[waits.len() - 1]);
+        println!(
+            "{when}: median {median} ms, worst {worst} ms, of {}",
+            waits.len()
+        );
+    }
     Ok(())
 }
 
