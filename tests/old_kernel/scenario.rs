@@ -54,7 +54,7 @@ fn path_dies(wish: &str, path: usize) -> anyhow::Result<Vec<String>> {
         site.healing,
         site.warnings
     );
-    let doctor = here.home.cli(&["doctor"])?;
+    let doctor = here.home.cli(&["doctor", "--json"])?;
     let said = String::from_utf8_lossy(&doctor.stdout).into_owned();
     let whole = seen.changes.iter().any(|(_, counts)| counts == &[1; 3]);
     let expected = [
