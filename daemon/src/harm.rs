@@ -24,21 +24,29 @@ use meter::Meter;
 
 /// Less than this is no load by which paths could be judged: 0.5 Mbit/s.
 const BUSY: f64 = 62_500.0;
-/// What came of a change is not looked at before.
+/// What came of a change is not looked at before...
 const SETTLES: Duration = Duration::from_millis(500);
+/// ... nor, once a path is no more used, before so many of its round trips: what lies in its queue,
+/// and what of it is lost, holds up all the others until it has come.
+const ROUND_TRIPS: u32 = 4;
+const LONGEST_SETTLING: Duration = Duration::from_secs(3);
 /// Before the first trial, and to measure the whole as it is.
 const PATIENCE: Duration = Duration::from_millis(2500);
 const MEASURED: Duration = Duration::from_secs(2);
-/// A path that does no harm is back in use after this.
-const GLANCE: Duration = Duration::from_millis(1500);
-const TRIAL: Duration = Duration::from_millis(3500);
+/// Counted from then: a path that is missed is back in use after this...
+const GLANCE: Duration = Duration::from_secs(1);
+/// ... and after this it is decided.
+const TRIAL: Duration = Duration::from_secs(3);
 /// Rates differ by chance; so much is more than chance.
 const MORE: f64 = 1.05;
 const LESS: f64 = 0.95;
-/// Nobody needs to measure longer.
+/// The path is missed: nobody needs to measure longer. What is between has to wait: a fast path
+/// that has been held up by a slow one needs seconds to show what it can do.
+const MISSED: f64 = 0.9;
 const MUCH_LESS: f64 = 0.7;
 const FIRST_SENTENCE: Duration = Duration::from_secs(120);
-const FIRST_ACQUITTAL: Duration = Duration::from_secs(300);
+/// Short: who is acquitted by mistake does harm until then.
+const FIRST_ACQUITTAL: Duration = Duration::from_secs(30);
 const LONGEST: Duration = Duration::from_secs(3600);
 /// Lost probes of a path that is not suspected for it.
 const LOSS: f64 = 0.01;
@@ -195,17 +203,21 @@ impl Harm {
             State::Quiet => State::Busy { since: now },
             State::Busy { since: at } if since(at) < PATIENCE => self.state,
             State::Busy { .. } => self.begin_trial(paths, now),
-            State::Without { since: at, .. } if since(at) < GLANCE => self.state,
             State::Without {
                 path,
                 since: at,
                 with,
             } => {
-                let without = self.meter.rate(at + SETTLES, now);
-                if without < with * MORE {
-                    self.acquit(path, paths, now)
-                } else if since(at) < TRIAL {
+                let settled = at + settling(path, paths);
+                let without = self.meter.rate(settled, now);
+                if since(settled) < GLANCE {
                     self.state
+                } else if without < with * MISSED {
+                    self.acquit(path, paths, now)
+                } else if since(settled) < TRIAL {
+                    self.state
+                } else if without < with * MORE {
+                    self.acquit(path, paths, now)
                 } else {
                     State::With {
                         path,
@@ -214,14 +226,14 @@ impl Harm {
                     }
                 }
             }
-            State::With { since: at, .. } if since(at) < GLANCE => self.state,
+            State::With { since: at, .. } if since(at + SETTLES) < GLANCE => self.state,
             State::With {
                 path,
                 since: at,
                 without,
             } => {
                 let with = self.meter.rate(at + SETTLES * 2, now);
-                if since(at) < TRIAL && with >= without * MUCH_LESS {
+                if since(at + SETTLES) < TRIAL && with >= without * MUCH_LESS {
                     self.state
                 } else if with < without * LESS {
                     self.sentence(path, with, without, now)
@@ -320,6 +332,13 @@ impl Harm {
         self.sentences.insert(path, sentence);
         State::Busy { since: now }
     }
+}
+
+/// How long the others feel it when a path is no more used.
+fn settling(path: PathNumber, paths: &[Condition]) -> Duration {
+    let one = paths.iter().find(|one| one.path == path);
+    let round_trip = one.and_then(|one| one.round_trip).unwrap_or_default();
+    (round_trip * ROUND_TRIPS).clamp(SETTLES, LONGEST_SETTLING)
 }
 
 #[cfg(test)]

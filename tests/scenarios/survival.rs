@@ -30,8 +30,10 @@ fn a_path_that_dies_and_returns_is_used_again_by_a_connection_that_was_open() {
         .into_iter()
         .flat_map(|path| [(path, true), (path, false)])
     {
+        // Most servers listen for both families: their sockets are IPv6, and carry IPv4.
         let transfer = Transfer {
             opener_sends,
+            dual_stack: true,
             ..Transfer::of(90)
         };
         let seen = outage::of_paths(&lab, &transfer, Outage::SHORT, &[path]).unwrap();
@@ -58,6 +60,15 @@ fn a_path_that_dies_and_returns_is_used_again_by_a_connection_that_was_open() {
         assert!(
             full.is_some_and(|time| time <= Duration::from_secs(6)),
             "the rate is not back"
+        );
+    }
+    for site in &lab.sites {
+        let log = site.home.log();
+        let closed = log.matches("closed: its path died").count();
+        assert!(
+            closed >= 6,
+            "{}: {closed} of 6 dead subflows closed",
+            site.name
         );
     }
     assert_eq!(lab.cleartext(), Vec::<String>::new(), "cleartext at an ISP");

@@ -21,6 +21,10 @@ struct World {
     now: Instant,
     paths: Vec<Condition>,
     rate: fn(&[u8]) -> f64,
+    /// So long nearly nothing moves when other paths are used than before.
+    hangover: Duration,
+    used: Vec<u8>,
+    changed: Instant,
     /// Bytes moved.
     moved: f64,
     dice: u64,
@@ -29,11 +33,15 @@ struct World {
 impl World {
     #[expect(clippy::disallowed_methods, reason = "the origin of a virtual clock")]
     fn new(paths: Vec<Condition>, rate: fn(&[u8]) -> f64) -> Self {
+        let now = Instant::now() + Duration::from_secs(60);
         Self {
             harm: Harm::default(),
-            now: Instant::now() + Duration::from_secs(60),
+            now,
             paths,
             rate,
+            hangover: Duration::ZERO,
+            used: Vec::new(),
+            changed: now,
             moved: 0.0,
             dice: 1,
         }
@@ -54,7 +62,12 @@ impl World {
             let reserve = self.harm.reserve();
             let used = self.paths.iter().filter(|one| !reserve.contains(&one.path));
             let used: Vec<u8> = used.map(|one| one.path.value()).collect();
-            let bytes = (self.rate)(&used) * 1e6 / 8.0 * STEP.as_secs_f64() * self.chance();
+            if used != self.used {
+                (self.used, self.changed) = (used.clone(), self.now);
+            }
+            let held_up = self.now - self.changed < self.hangover;
+            let rate = (self.rate)(&used) * if held_up { 0.2 } else { 1.0 };
+            let bytes = rate * 1e6 / 8.0 * STEP.as_secs_f64() * self.chance();
             self.moved += bytes;
             #[expect(
                 clippy::cast_possible_truncation,
@@ -101,6 +114,17 @@ fn a_path_that_lowers_the_total_is_out_of_use_within_seconds_and_the_hour_loses_
     let mean = world.mean(3600);
     assert!(mean > 0.97 * 60.0, "{mean} Mbit/s over an hour");
     assert_eq!(world.reserve(), [2]);
+}
+
+#[test]
+fn what_lies_in_the_queue_of_a_path_that_is_no_more_used_is_not_held_against_the_others() {
+    let paths = vec![condition(1, 20, 0.0), condition(2, 350, 0.03)];
+    let mut world = World::new(paths, harmful);
+    world.hangover = Duration::from_millis(1400);
+    world.run(12);
+    assert_eq!(world.reserve(), [2]);
+    let reason = world.harm.reason(number(2), world.now).unwrap();
+    assert!(reason.contains("together moved"), "{reason}");
 }
 
 #[test]

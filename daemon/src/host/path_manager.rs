@@ -84,9 +84,13 @@ impl Host {
     /// `SOCK_DESTROY` a worker of the kernel would see to that: what is written and acknowledged
     /// until it runs is queued before the missing data, half a second of it.
     pub fn close_subflow(&self, subflow: &Subflow) -> io::Result<()> {
-        let ours = end(subflow.source, subflow.source_port);
-        let theirs = end(subflow.destination, subflow.destination_port);
-        self.tell(SUBFLOW_DESTROY, subflow.token, &ours, &theirs)
+        let close = |as_its_socket: fn(IpAddr) -> IpAddr| {
+            let ours = end(as_its_socket(subflow.source), subflow.source_port);
+            let theirs = end(as_its_socket(subflow.destination), subflow.destination_port);
+            self.tell(SUBFLOW_DESTROY, subflow.token, &ours, &theirs)
+        };
+        // That of a server that listens on `[::]` is an IPv6 socket, whatever it carries.
+        close(|address| address).or_else(|error| close(mapped).map_err(|_| error))
     }
 
     /// Asks both ends to use a subflow only when no other one can be used; or again like the
@@ -113,6 +117,13 @@ impl Host {
             nest(ATTR_ADDR_REMOTE, theirs),
         ];
         self.netlink.pm(command, attributes, NLM_F_ACK).map(|_| ())
+    }
+}
+
+fn mapped(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(v4) => v4.to_ipv6_mapped().into(),
+        IpAddr::V6(_) => address,
     }
 }
 

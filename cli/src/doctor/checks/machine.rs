@@ -52,17 +52,25 @@ pub(crate) fn old_kernel(facts: &Facts) -> Vec<Finding> {
         return Vec::new();
     }
     let by_kernel = manager.is_some_and(|manager| manager == "kernel");
-    let costs = if by_kernel {
-        "its own path manager opens the subflows; it renews a missing one only with those of all \
-         peers on that path, and the first path's never"
+    let (costs, or_else) = if by_kernel {
+        (
+            "its own path manager opens the subflows; it renews a missing one only with those of \
+             all peers on that path, and the first path's never",
+            ", or set `path_manager = \"userspace\"`: Debian 12's 6.1 serves it well",
+        )
     } else {
-        "a connection that is opened during an outage may stay plain TCP"
+        (
+            "a connection that is opened during an outage may stay plain TCP",
+            "",
+        )
     };
     let reason = format!(
         "This kernel's MPTCP ({}) is older than that of Linux 6.12: {costs}.",
         kernel.release
     );
-    let remedy = "Start Linux 6.12 or a later one (Debian 12 has it in bookworm-backports).";
+    let remedy = format!(
+        "Start Linux 6.12 or a later one (Debian 12 has it in bookworm-backports){or_else}."
+    );
     let found = Finding::new(Severity::Advice, "kernel", reason, remedy);
     vec![found.because("path manager", manager.map_or("", String::as_str))]
 }
