@@ -53,6 +53,18 @@ const LOSS: f64 = 0.01;
 /// A round trip that is not suspicious however short the best one is.
 const NEAR: Duration = Duration::from_millis(30);
 
+/// More than this is no rest of a program's that has said all: it waits to be moved.
+const WAITING: u64 = 64 << 10;
+
+/// The bytes of all connections to the peer.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Moved {
+    /// Acknowledged by it since the last look.
+    pub acked: u64,
+    /// Written, and not acknowledged.
+    pub waiting: u64,
+}
+
 /// A live path as it is now.
 #[derive(Clone, Copy, Debug)]
 pub struct Condition {
@@ -143,10 +155,9 @@ impl Default for Harm {
 }
 
 impl Harm {
-    /// To be called a few times a second. `acked`: bytes that the peer acknowledged since the
-    /// last call; `paths`: those that are live.
-    pub fn handle_look(&mut self, acked: u64, paths: &[Condition], now: Instant) {
-        self.meter.add(acked, now);
+    /// To be called a few times a second; `paths`: those that are live.
+    pub fn handle_look(&mut self, moved: Moved, paths: &[Condition], now: Instant) {
+        self.meter.add(moved.acked, now);
         let live: BTreeSet<_> = paths.iter().map(|one| one.path).collect();
         if live != self.live {
             self.state = State::Quiet;
@@ -154,7 +165,7 @@ impl Harm {
             self.state = self.state.anew(now);
         }
         self.live = live;
-        self.state = self.next(paths, now);
+        self.state = self.next(paths, moved.waiting >= WAITING, now);
         // Never the last one: what is in reserve is better than nothing.
         let reserve = self.reserve();
         if !paths.is_empty() && paths.iter().all(|one| reserve.contains(&one.path)) {
@@ -195,11 +206,13 @@ impl Harm {
         }
     }
 
-    fn next(&mut self, paths: &[Condition], now: Instant) -> State {
+    /// What a path holds up altogether is no less of a load for it.
+    fn next(&mut self, paths: &[Condition], waits: bool, now: Instant) -> State {
         let busy = self.meter.rate(now - SETTLES * 2, now) >= BUSY;
         let since = |at: Instant| now.saturating_duration_since(at);
         match self.state {
-            _ if !busy => State::Quiet,
+            _ if !busy && !waits => State::Quiet,
+            State::Quiet if !busy => State::Quiet,
             State::Quiet => State::Busy { since: now },
             State::Busy { since: at } if since(at) < PATIENCE => self.state,
             State::Busy { .. } => self.begin_trial(paths, now),

@@ -25,6 +25,8 @@ struct World {
     hangover: Duration,
     used: Vec<u8>,
     changed: Instant,
+    /// Bytes that a program has written, and nobody has acknowledged.
+    waiting: u64,
     /// Bytes moved.
     moved: f64,
     dice: u64,
@@ -40,6 +42,7 @@ impl World {
             paths,
             rate,
             hangover: Duration::ZERO,
+            waiting: 0,
             used: Vec::new(),
             changed: now,
             moved: 0.0,
@@ -74,7 +77,11 @@ impl World {
                 clippy::cast_sign_loss,
                 reason = "bytes"
             )]
-            self.harm.handle_look(bytes as u64, &self.paths, self.now);
+            let moved = Moved {
+                acked: bytes as u64,
+                waiting: self.waiting,
+            };
+            self.harm.handle_look(moved, &self.paths, self.now);
         }
     }
 
@@ -121,6 +128,21 @@ fn what_lies_in_the_queue_of_a_path_that_is_no_more_used_is_not_held_against_the
     let paths = vec![condition(1, 20, 0.0), condition(2, 350, 0.03)];
     let mut world = World::new(paths, harmful);
     world.hangover = Duration::from_millis(1400);
+    world.run(12);
+    assert_eq!(world.reserve(), [2]);
+    let reason = world.harm.reason(number(2), world.now).unwrap();
+    assert!(reason.contains("together moved"), "{reason}");
+}
+
+#[test]
+fn a_path_that_holds_up_everything_is_found_out_though_nothing_moves() {
+    let stalls: fn(&[u8]) -> f64 = |used| if used == [1] { 60.0 } else { 0.1 };
+    let mut world = World::new(vec![condition(1, 20, 0.0), condition(2, 220, 0.03)], stalls);
+    world.waiting = 4 << 20;
+    // It begins well.
+    world.rate = |_| 60.0;
+    world.run(2);
+    world.rate = stalls;
     world.run(12);
     assert_eq!(world.reserve(), [2]);
     let reason = world.harm.reason(number(2), world.now).unwrap();

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use crate::control::Status;
-use crate::harm::Harm;
+use crate::harm::{Harm, Moved};
 use crate::names::{PathId, SiteId};
 use crate::plan::{PathAddresses, PathManager, Progress};
 
@@ -22,21 +22,24 @@ pub(super) struct Reserve {
 }
 
 impl Reserve {
-    /// What each peer has acknowledged since the last look.
+    /// What each peer has acknowledged since the last look, and has still to.
     fn moved(
         &mut self,
         connections: &[Progress],
         paths: &[PathAddresses],
-    ) -> BTreeMap<SiteId, u64> {
+    ) -> BTreeMap<SiteId, Moved> {
         let before = std::mem::take(&mut self.acked);
-        let mut moved = BTreeMap::new();
+        let mut moved: BTreeMap<SiteId, Moved> = BTreeMap::new();
         for one in connections {
             self.acked.insert(one.token, one.acked);
             let reaches = |path: &&PathAddresses| path.reaches(one.destination);
-            let peer = paths.iter().find(reaches).map(|path| path.path.peer);
-            if let (Some(peer), Some(then)) = (peer, before.get(&one.token)) {
-                *moved.entry(peer).or_default() += one.acked.saturating_sub(*then);
-            }
+            let Some(path) = paths.iter().find(reaches) else {
+                continue;
+            };
+            let moved = moved.entry(path.path.peer).or_default();
+            moved.waiting += one.outstanding;
+            let then = before.get(&one.token).copied().unwrap_or(one.acked);
+            moved.acked += one.acked.saturating_sub(then);
         }
         moved
     }
@@ -77,7 +80,7 @@ impl Supervisor {
             .retain(|peer, _| conditions.contains_key(peer));
         for (peer, paths) in &conditions {
             let harm = self.reserve.peers.entry(*peer).or_default();
-            harm.handle_look(moved.get(peer).copied().unwrap_or(0), paths, now);
+            harm.handle_look(moved.get(peer).copied().unwrap_or_default(), paths, now);
         }
         let paths = self.reserve.of_peers();
         self.tell_changes(&paths, now);
