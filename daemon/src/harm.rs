@@ -216,44 +216,62 @@ impl Harm {
             State::Quiet => State::Busy { since: now },
             State::Busy { since: at } if since(at) < PATIENCE => self.state,
             State::Busy { .. } => self.begin_trial(paths, now),
-            State::Without {
-                path,
-                since: at,
-                with,
-            } => {
-                let settled = at + settling(path, paths);
-                let without = self.meter.rate(settled, now);
-                if since(settled) < GLANCE {
-                    self.state
-                } else if without < with * MISSED {
-                    self.acquit(path, paths, now)
-                } else if since(settled) < TRIAL {
-                    self.state
-                } else if without < with * MORE {
-                    self.acquit(path, paths, now)
-                } else {
-                    State::With {
-                        path,
-                        since: now,
-                        without,
-                    }
-                }
+            State::Without { path, since, with } => {
+                let settled = since + settling(path, paths);
+                self.weigh_without(path, (settled, with), paths, now)
             }
-            State::With { since: at, .. } if since(at + SETTLES) < GLANCE => self.state,
             State::With {
                 path,
-                since: at,
+                since,
                 without,
-            } => {
-                let with = self.meter.rate(at + SETTLES * 2, now);
-                if since(at + SETTLES) < TRIAL && with >= without * MUCH_LESS {
-                    self.state
-                } else if with < without * LESS {
-                    self.sentence(path, with, without, now)
-                } else {
-                    self.acquit(path, paths, now)
-                }
+            } => self.weigh_with(path, (since + SETTLES, without), paths, now),
+        }
+    }
+
+    /// What all move without the path, against what they moved with it.
+    fn weigh_without(
+        &mut self,
+        path: PathNumber,
+        (settled, with): (Instant, f64),
+        paths: &[Condition],
+        now: Instant,
+    ) -> State {
+        let time = now.saturating_duration_since(settled);
+        let without = self.meter.rate(settled, now);
+        if time < GLANCE {
+            self.state
+        } else if without < with * MISSED {
+            self.acquit(path, paths, now)
+        } else if time < TRIAL {
+            self.state
+        } else if without < with * MORE {
+            self.acquit(path, paths, now)
+        } else {
+            let since = now;
+            State::With {
+                path,
+                since,
+                without,
             }
+        }
+    }
+
+    /// The same the other way round.
+    fn weigh_with(
+        &mut self,
+        path: PathNumber,
+        (settled, without): (Instant, f64),
+        paths: &[Condition],
+        now: Instant,
+    ) -> State {
+        let time = now.saturating_duration_since(settled);
+        let with = self.meter.rate(settled + SETTLES, now);
+        if time < GLANCE || (time < TRIAL && with >= without * MUCH_LESS) {
+            self.state
+        } else if with < without * LESS {
+            self.sentence(path, with, without, now)
+        } else {
+            self.acquit(path, paths, now)
         }
     }
 
