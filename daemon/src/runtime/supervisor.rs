@@ -114,8 +114,8 @@ pub struct Supervisor {
     stale: bool,
     /// What the kernel was last made to be.
     desired: KernelState,
-    /// How long that took, with a look at everything before it.
-    look_cost: Duration,
+    /// When that was, and how long it took, with a look at everything before it.
+    last_look: (Instant, Duration),
     repairs: Repairs,
     reserve: Reserve,
     trial: Option<OnTrial>,
@@ -165,7 +165,7 @@ impl Supervisor {
             site_paths: BTreeMap::new(),
             stale: true,
             desired: KernelState::default(),
-            look_cost: Duration::ZERO,
+            last_look: (now, Duration::ZERO),
             repairs: Repairs::default(),
             reserve: Reserve::default(),
             trial: None,
@@ -264,7 +264,8 @@ impl Supervisor {
         let uses = self.site.uses();
         if self.stale || self.planned != uses || self.site_paths != self.site.site_paths() {
             self.reconcile(uses, now);
-            self.look_cost = clock::now().saturating_duration_since(now);
+            let after = clock::now();
+            self.last_look = (after, after.saturating_duration_since(now));
         }
         if self.healer.due() <= now {
             let paths = Healed {

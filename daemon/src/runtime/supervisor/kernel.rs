@@ -135,9 +135,11 @@ impl Supervisor {
     }
 
     /// Somebody changed something; more may come. With hundreds of paths a look takes long, and
-    /// while their MTUs are searched, somebody always changes something.
+    /// while their MTUs are searched, somebody always changes something: then there is a rest
+    /// between two looks.
     pub(super) fn look_soon(&mut self, now: Instant) {
-        let soon = now + self.repairs.settle(now).max(self.look_cost * LOOKS_SHARE);
+        let (looked, cost) = self.last_look;
+        let soon = (now + self.repairs.settle(now)).max(looked + cost * LOOKS_SHARE);
         self.due.look_at_kernel = self.due.look_at_kernel.min(soon);
     }
 
