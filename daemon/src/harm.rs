@@ -208,11 +208,11 @@ impl Harm {
 
     /// What a path holds up altogether is no less of a load for it.
     fn next(&mut self, paths: &[Condition], waits: bool, now: Instant) -> State {
-        let busy = self.meter.rate(now - SETTLES * 2, now) >= BUSY;
+        let moves = self.meter.rate(now - SETTLES * 2, now) >= BUSY;
+        let loaded = moves || (waits && self.state != State::Quiet);
         let since = |at: Instant| now.saturating_duration_since(at);
         match self.state {
-            _ if !busy && !waits => State::Quiet,
-            State::Quiet if !busy => State::Quiet,
+            _ if !loaded => State::Quiet,
             State::Quiet => State::Busy { since: now },
             State::Busy { since: at } if since(at) < PATIENCE => self.state,
             State::Busy { .. } => self.begin_trial(paths, now),
@@ -238,19 +238,17 @@ impl Harm {
     ) -> State {
         let time = now.saturating_duration_since(settled);
         let without = self.meter.rate(settled, now);
+        let enough = if time < TRIAL { MISSED } else { MORE };
         if time < GLANCE {
             self.state
-        } else if without < with * MISSED {
+        } else if without < with * enough {
             self.acquit(path, paths, now)
         } else if time < TRIAL {
             self.state
-        } else if without < with * MORE {
-            self.acquit(path, paths, now)
         } else {
-            let since = now;
             State::With {
                 path,
-                since,
+                since: now,
                 without,
             }
         }

@@ -62,8 +62,8 @@ pub enum PathManagement {
     Full,
 }
 
-/// A sysctl that came with Linux 6.12.
-const LINUX_6_12: &str = "net/mptcp/blackhole_timeout";
+/// A sysctl that came with Linux 6.12, below `/proc/sys`.
+pub const LINUX_6_12: &str = "net/mptcp/blackhole_timeout";
 
 /// The kernel's network state in this network namespace.
 #[derive(Debug)]

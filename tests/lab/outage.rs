@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::laboratory::{Family, Lab, Site};
-use crate::transfer::{self, BUCKET, Outcome, Progress, Transfer};
+use crate::transfer::{self, BUCKET, Outcome, Progress, Transfer, longest_stall};
 
 /// When it dies and when it is repaired, in tenths of a second since the start.
 #[derive(Clone, Copy, Debug)]
@@ -131,12 +131,6 @@ impl Seen {
         let first = seconds.position(|second| mbit(second) >= 0.9 * self.before())?;
         Some(BUCKET * first as u32)
     }
-}
-
-/// Of the receiver, whose bytes in each [`BUCKET`] these are.
-pub fn longest_stall(timeline: &[u64]) -> Duration {
-    let runs = timeline.split(|bytes| *bytes > 0).map(<[u64]>::len);
-    BUCKET * runs.max().unwrap_or(0) as u32
 }
 
 fn mbit(timeline: &[u64]) -> f64 {

@@ -121,9 +121,14 @@ impl Outcome {
 
     /// Longest run of empty buckets.
     pub fn longest_stall(&self) -> Duration {
-        let runs = self.timeline.split(|bytes| *bytes > 0).map(<[u64]>::len);
-        BUCKET * runs.max().unwrap_or(0) as u32
+        longest_stall(&self.timeline)
     }
+}
+
+/// Of the receiver, whose bytes in each [`BUCKET`] these are.
+pub fn longest_stall(timeline: &[u64]) -> Duration {
+    let runs = timeline.split(|bytes| *bytes > 0).map(<[u64]>::len);
+    BUCKET * runs.max().unwrap_or(0) as u32
 }
 
 /// What is known while it runs.
@@ -314,11 +319,13 @@ fn receive(mut stream: &Socket, received: &Received) -> End {
         hash.write(&chunk[..length]);
         received.bytes.fetch_add(length as u64, Relaxed);
         let now = received.since.elapsed();
-        let length = now - before.unwrap_or(now);
-        if length > LONG {
-            received.gaps().push(Gap { until: now, length });
+        let wait = now - before.replace(now).unwrap_or(now);
+        if wait > LONG {
+            received.gaps().push(Gap {
+                until: now,
+                length: wait,
+            });
         }
-        before = Some(now);
     }
     Ok((hash.finish(), sys::is_mptcp(stream)))
 }

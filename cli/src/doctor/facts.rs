@@ -46,6 +46,8 @@ pub(crate) struct Unit {
 pub(crate) struct Kernel {
     /// `6.12.48-amd64`
     pub(crate) release: String,
+    /// Or later, as far as MPTCP goes.
+    pub(crate) is_6_12: bool,
     /// By their dotted names, as far as this kernel has them.
     pub(crate) sysctls: BTreeMap<String, String>,
     /// Packets that the reverse path filter has dropped.

@@ -362,12 +362,12 @@ fn what_limits_the_rate_is_told_with_lines_to_write() {
             .busy = 1.0),
         ("Debian 12, kernel's path manager", &|facts| {
             facts.kernel.release = "6.1.0-41-amd64".to_owned();
-            facts.kernel.sysctls.remove("net.mptcp.blackhole_timeout");
+            facts.kernel.is_6_12 = false;
             status(facts).site.path_manager = "kernel".to_owned();
         }),
         ("Debian 12, userspace", &|facts| {
             facts.kernel.release = "6.1.0-41-amd64".to_owned();
-            facts.kernel.sysctls.remove("net.mptcp.blackhole_timeout");
+            facts.kernel.is_6_12 = false;
         }),
         ("no offload", &|facts| {
             for path in &mut peer(facts).paths {

@@ -54,13 +54,15 @@ impl Nft {
     }
 
     pub(super) fn load(&mut self, guard: &Guard) -> Result<(), HostError> {
-        self.whole = false;
         if let Err(error) = script(&guard.script(true)) {
             // An old nft; everything else of the guard still holds.
             tracing::warn!(%error, "the leak guard is loaded without its rules for MPTCP joins");
             script(&guard.script(false))?;
         }
+        // What we did ourselves is no news.
+        self.news.as_ref().map(News::forget);
         self.loaded = list().map(|listing| (guard.clone(), listing));
+        self.whole = self.loaded.is_some();
         Ok(())
     }
 

@@ -215,8 +215,12 @@ impl Healer {
         let mut doomed = BTreeSet::new();
         for action in actions {
             match action {
-                Action::Abandon(subflow) if self.closed(subflow, host) => {}
-                Action::Abandon(subflow) | Action::Destroy(subflow) => {
+                Action::Abandon(subflow) => {
+                    if !self.close(subflow, host) {
+                        doomed.insert(key(subflow));
+                    }
+                }
+                Action::Destroy(subflow) => {
                     doomed.insert(key(subflow));
                 }
                 Action::Create(join) => {
@@ -236,8 +240,8 @@ impl Healer {
         }
     }
 
-    /// Only the path manager of a connection may close its subflows.
-    fn closed(&self, subflow: &Subflow, host: &Host) -> bool {
+    /// Whether it could be done: only the path manager of a connection may close its subflows.
+    fn close(&self, subflow: &Subflow, host: &Host) -> bool {
         match self.manager {
             PathManager::Kernel => false,
             PathManager::UserSpace => match host.close_subflow(subflow) {

@@ -42,17 +42,15 @@ pub(crate) fn clock(facts: &Facts) -> Vec<Finding> {
     vec![Finding::new(severity, "clock", reason, remedy).because("now", clock.now)]
 }
 
-/// A sysctl that came with Linux 6.12, as did the user-space path manager's full reach.
-const LINUX_6_12: &str = "net.mptcp.blackhole_timeout";
-
 pub(crate) fn old_kernel(facts: &Facts) -> Vec<Finding> {
     let kernel = &facts.kernel;
-    let manager = facts.status().map(|status| &status.site.path_manager);
-    if manager.is_none_or(String::is_empty) || kernel.sysctls.contains_key(LINUX_6_12) {
+    let manager = facts
+        .status()
+        .map_or("", |status| &status.site.path_manager);
+    if manager.is_empty() || kernel.is_6_12 {
         return Vec::new();
     }
-    let by_kernel = manager.is_some_and(|manager| manager == "kernel");
-    let (costs, or_else) = if by_kernel {
+    let (costs, or_else) = if manager == "kernel" {
         (
             "its own path manager opens the subflows; it renews a missing one only with those of \
              all peers on that path, and the first path's never",
@@ -72,7 +70,7 @@ pub(crate) fn old_kernel(facts: &Facts) -> Vec<Finding> {
         "Start Linux 6.12 or a later one (Debian 12 has it in bookworm-backports){or_else}."
     );
     let found = Finding::new(Severity::Advice, "kernel", reason, remedy);
-    vec![found.because("path manager", manager.map_or("", String::as_str))]
+    vec![found.because("path manager", manager)]
 }
 
 pub(crate) fn bottleneck(facts: &Facts) -> Vec<Finding> {

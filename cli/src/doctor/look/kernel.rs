@@ -3,14 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use pathweaved::host::LINUX_6_12;
 
 use super::super::facts::Kernel;
 
-const SYSCTLS: [&str; 4] = [
+const SYSCTLS: [&str; 3] = [
     "net.ipv4.tcp_rmem",
     "net.ipv4.tcp_wmem",
     "net.ipv4.conf.all.rp_filter",
-    "net.mptcp.blackhole_timeout",
 ];
 /// RTF_UP and not RTF_REJECT (linux/route.h).
 const UP: u32 = 0x1;
@@ -35,6 +37,7 @@ pub(super) fn look(devices: &[String], unseen: &mut Vec<String>) -> Kernel {
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     Kernel {
         release: release.trim().to_owned(),
+        is_6_12: Path::new("/proc/sys").join(LINUX_6_12).exists(),
         sysctls: names
             .filter_map(|name| Some((sysctl(&name)?, name)))
             .map(|(v, n)| (n, v))

@@ -102,13 +102,13 @@ pub(super) fn well() -> Facts {
         replaced: false,
         kernel: Kernel {
             release: "6.12.48+deb13-amd64".to_owned(),
+            is_6_12: true,
             sysctls: [
                 sysctl("net.ipv4.tcp_rmem", "4096 8388608 16777216"),
                 sysctl("net.ipv4.tcp_wmem", "4096 16384 16777216"),
                 sysctl("net.ipv4.conf.all.rp_filter", "0"),
                 sysctl("net.ipv4.conf.eth1.rp_filter", "0"),
                 sysctl("net.ipv4.conf.eth2.rp_filter", "2"),
-                sysctl("net.mptcp.blackhole_timeout", "0"),
             ]
             .into(),
             filtered: 0,
